@@ -1,0 +1,1 @@
+"""An OCI distribution registry: names in LMDB, blobs on disk, answers by sendfile."""

@@ -1,0 +1,112 @@
+"""Everything that can go wrong in the vocabulary, drawn as a tree.
+
+Failure                      one sentence for an operator, and the exit code of the command
+└── OCIError                 one row of the specification's error table: code, status, message
+    ├── BlobUnknown          404  BLOB_UNKNOWN
+    ├── DigestInvalid        400  DIGEST_INVALID
+    ├── ManifestBlobUnknown  400  MANIFEST_BLOB_UNKNOWN
+    ├── ManifestInvalid      400  MANIFEST_INVALID
+    ├── ManifestUnknown      404  MANIFEST_UNKNOWN
+    ├── NameInvalid          400  NAME_INVALID
+    ├── NameUnknown          404  NAME_UNKNOWN
+    ├── RangeNotSatisfiable  416  UNSUPPORTED
+    ├── SizeInvalid          400  SIZE_INVALID
+    ├── TagInvalid           400  MANIFEST_INVALID
+    └── Unsupported          400  UNSUPPORTED
+
+The codes are those of the distribution specification, section "Error Codes"; it allows no others.
+"""
+
+from typing import ClassVar, Self
+
+
+class Failure(Exception):
+    """Something went wrong that one sentence can tell: it names the thing and the way out."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class OCIError(Failure):
+    """A refusal that the specification has a code for; `detail` says what was refused."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    message: ClassVar[str]
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"{self.message}: {detail}" if detail else self.message)
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        """Survive the way back from another process with the detail alone."""
+        return type(self), (self.detail,)
+
+
+class BlobUnknown(OCIError):
+    """The repository holds no such blob."""
+
+    code, status, message = "BLOB_UNKNOWN", 404, "blob unknown to registry"
+
+
+class DigestInvalid(OCIError):
+    """The text is no digest, its algorithm is not supported, or the content does not match it."""
+
+    code, status, message = "DIGEST_INVALID", 400, "digest invalid or not matching the content"
+
+
+class ManifestBlobUnknown(OCIError):
+    """The manifest needs a blob or manifest that is not there."""
+
+    code, status, message = "MANIFEST_BLOB_UNKNOWN", 400, "manifest references an unknown manifest or blob"
+
+
+class ManifestInvalid(OCIError):
+    """The document is not a manifest that this registry may store."""
+
+    code, status, message = "MANIFEST_INVALID", 400, "manifest invalid"
+
+
+class ManifestUnknown(OCIError):
+    """The repository holds no such manifest or tag."""
+
+    code, status, message = "MANIFEST_UNKNOWN", 404, "manifest unknown to registry"
+
+
+class NameInvalid(OCIError):
+    """The text is no repository name."""
+
+    code, status, message = "NAME_INVALID", 400, "invalid repository name"
+
+
+class NameUnknown(OCIError):
+    """No such repository."""
+
+    code, status, message = "NAME_UNKNOWN", 404, "repository name not known to registry"
+
+
+class RangeNotSatisfiable(OCIError):
+    """The asked range begins behind the end of the blob."""
+
+    code, status, message = "UNSUPPORTED", 416, "requested range not satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the blob has {size} bytes")
+        self.size = size
+
+
+class SizeInvalid(OCIError):
+    """The content is longer or shorter than was said."""
+
+    code, status, message = "SIZE_INVALID", 400, "provided length did not match content length"
+
+
+class TagInvalid(OCIError):
+    """The text is no tag."""
+
+    code, status, message = "MANIFEST_INVALID", 400, "invalid tag"
+
+
+class Unsupported(OCIError):
+    """The operation, or a parameter of it, is not supported."""
+
+    code, status, message = "UNSUPPORTED", 400, "the operation is unsupported"
