@@ -1,0 +1,1 @@
+"""Blobs on sharded disk, everything else in LMDB."""

@@ -1,0 +1,178 @@
+"""Blobs on disk: opened to be served, written by the one writer there is."""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import xxhash
+
+from registry.oci.digest import Digest, new_hash
+from registry.oci.errors import DigestInvalid, SizeInvalid
+from registry.storage.errors import StorageUnusable, disk_errors
+from registry.storage.roots import Root, place, sync_directory
+from registry.storage.uploads import UploadFile
+
+_CHUNK = 1024 * 1024
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob that is whole on disk, and what the index remembers of it."""
+
+    digest: Digest
+    size: int
+    root: int
+    checksum: bytes
+    """xxh3_128 of the bytes: a scrub reads at memory speed with it."""
+
+
+class BlobWriter:
+    """The only way bytes become a blob: written to a private file, hashed on the way, renamed into place."""
+
+    def __init__(self, root: Root, upload: UploadFile, algorithm: str = "sha256") -> None:
+        self._root = root
+        self._upload = upload
+        self._algorithm = algorithm
+        self._hash = new_hash(algorithm)
+        self._checksum = xxhash.xxh3_128()
+        self._size = 0
+
+    @classmethod
+    def adopt(cls, root: Root, path: Path, algorithm: str = "sha256") -> Self:
+        """Go on with a file that was written without hashing; its bytes are read again, from the page cache."""
+        writer = cls(root, UploadFile.open(path), algorithm)
+        buffer = memoryview(bytearray(_CHUNK))
+        while count := writer._upload.read_into(buffer, writer._size):
+            writer._hash_chunk(buffer[:count])
+        return writer
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append `chunk`.
+
+        Raises:
+            StorageFull: the disk is.
+        """
+        self._upload.append(chunk)
+        self._hash_chunk(chunk)
+
+    def commit(self, expected: Digest | None = None, size: int | None = None, *, durable: bool = True) -> StoredBlob:
+        """Verify, and put the blob under its name; without `expected` its name is what the bytes hash to.
+
+        With `durable` bytes and name are on disk when this returns; without it the caller owes
+        `BlobStore.sync()` before the index names the blob.
+
+        Raises:
+            SizeInvalid: there are more or fewer than `size` bytes. The bytes are gone.
+            DigestInvalid: the bytes do not hash to `expected`. The bytes are gone.
+        """
+        try:
+            self._verify(expected, size)
+            blob = StoredBlob(
+                Digest(self._algorithm, self._hash.hexdigest()), self._size, self._root.number, self._checksum.digest()
+            )
+            if durable:
+                self._upload.sync()
+            self._rename(blob.digest, durable=durable)
+            return blob
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Forget the bytes; nothing is left. Harmless after `commit`."""
+        self._upload.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def _hash_chunk(self, chunk: bytes | memoryview) -> None:
+        self._hash.update(chunk)
+        self._checksum.update(chunk)
+        self._size += len(chunk)
+
+    def _verify(self, expected: Digest | None, size: int | None) -> None:
+        if size is not None and size != self._size:
+            raise SizeInvalid(f"{self._size} bytes where {size} were announced")
+        if expected is None:
+            return
+        if expected.algorithm != self._algorithm or expected.hex != self._hash.hexdigest():
+            raise DigestInvalid(f"the bytes hash to {self._algorithm}:{self._hash.hexdigest()}, expected {expected}")
+
+    def _rename(self, digest: Digest, *, durable: bool) -> None:
+        target = self._root.layout.blob(digest)
+        with disk_errors(target):
+            try:
+                os.rename(self._upload.path, target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(self._upload.path, target)
+                if durable:
+                    sync_directory(target.parent.parent)
+            if durable:
+                sync_directory(target.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStore:
+    """The blobs below all roots. It knows no names and may be sent to another process."""
+
+    roots: tuple[Root, ...]
+
+    def create(self, expected: Digest | None = None, *, prefix: str = "") -> BlobWriter:
+        """A writer for one blob; where it lies depends on `expected`, or on chance without it."""
+        root = self.root_for(expected)
+        return BlobWriter(root, UploadFile.create(root.layout, prefix), expected.algorithm if expected else "sha256")
+
+    def root_for(self, digest: Digest | None) -> Root:
+        """The root where a new blob belongs."""
+        return place(self.roots, bytes.fromhex(digest.hex) if digest else os.urandom(16))
+
+    def path(self, root: int, digest: Digest) -> Path:
+        """Where the blob lies that the index says is in `root`.
+
+        Raises:
+            StorageUnusable: that root was not given.
+        """
+        return self._root(root).layout.blob(digest)
+
+    def open(self, root: int, digest: Digest) -> BinaryIO:
+        """The blob's file, unbuffered, to be read or given to sendfile.
+
+        Raises:
+            StorageUnusable: the file is gone although the index names it, or its root was not given.
+        """
+        path = self.path(root, digest)
+        with disk_errors(path):
+            return open(path, "rb", buffering=0)
+
+    def sync(self, roots: Sequence[int] | None = None) -> None:
+        """Make everything below the roots durable, with one system call for each."""
+        for root in self.roots:
+            if roots is None or root.number in roots:
+                _syncfs(root.layout.root)
+
+    def _root(self, number: int) -> Root:
+        for root in self.roots:
+            if root.number == number:
+                return root
+        raise StorageUnusable(f"storage root number {number} was not given: name all of them with --storage")
+
+
+def _syncfs(path: Path) -> None:
+    with disk_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _LIBC.syncfs(descriptor) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,178 @@
+"""One LMDB environment, shared by the threads of a process and by many processes; the only lmdb import."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import lmdb
+
+from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
+
+TABLES: Final = ("blobs", "links", "loads", "manifests", "referrers", "repositories", "revisions", "roots", "tags")
+
+# Virtual addresses, not memory or disk. Room for 100 000 manifests before the first growth.
+_MAP_SIZE: Final = 1 << 30
+# A transaction stays far below this: one image's documents are limited to 64 MiB.
+_HEADROOM: Final = 256 << 20
+# One slot for each thread of every process that may be inside a read at the same instant.
+_READERS: Final = 2048
+_QUIESCE_PAUSE: Final = 0.0005
+
+# Quoted: the class takes a parameter for the type checker only.
+_Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+
+
+class Rows:
+    """The tables inside one transaction: bytes to bytes, in key order."""
+
+    __slots__ = ("_databases", "_transaction")
+
+    def __init__(self, transaction: _Transaction, databases: "dict[str, lmdb._Database]") -> None:
+        self._transaction = transaction
+        self._databases = databases
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        return self._transaction.get(key, db=self._databases[table])
+
+    def put(self, table: str, key: bytes, value: bytes = b"") -> None:
+        self._transaction.put(key, value, db=self._databases[table])
+
+    def count(self, table: str) -> int:
+        return self._transaction.stat(self._databases[table])["entries"]
+
+    def scan(self, table: str, prefix: bytes = b"", after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key begins with `prefix` and sorts behind `after`, in order."""
+        with self._transaction.cursor(db=self._databases[table]) as cursor:
+            start = max(prefix, after)
+            found = cursor.set_range(start) if start else cursor.first()
+            if found and cursor.key() == after:
+                found = cursor.next()
+            while found and cursor.key().startswith(prefix):
+                yield cursor.item()
+                found = cursor.next()
+
+
+class Environment:
+    """Read and write transactions over the tables.
+
+    Open it after fork, once in a process, and never begin a transaction inside another. Reads take
+    no lock. The map grows by itself.
+    """
+
+    def __init__(self, path: Path, *, map_size: int = _MAP_SIZE, headroom: int = _HEADROOM) -> None:
+        self._path = path
+        self._headroom = headroom
+        with _index_errors(path):
+            self._lmdb = _open(path, map_size)
+            self._lmdb.reader_check()  # slots of killed processes would pin old pages for ever
+            with self._lmdb.begin(write=True) as transaction:
+                self._databases = {name: self._lmdb.open_db(name.encode(), transaction) for name in TABLES}
+            self._page_size = self._lmdb.stat()["psize"]
+        self._gate = _Gate()
+
+    def close(self) -> None:
+        self._lmdb.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Rows]:
+        """A snapshot: what is committed now, whatever happens meanwhile."""
+        with self._gate, self._begin(write=False) as transaction:
+            yield Rows(transaction, self._databases)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Rows]:
+        """All or nothing, durable when the block is left without an exception.
+
+        Raises:
+            StorageFull: the disk is; nothing has changed.
+        """
+        self._make_room()
+        with _index_errors(self._path), self._gate, self._begin(write=True) as transaction:
+            yield Rows(transaction, self._databases)
+
+    def _begin(self, *, write: bool) -> _Transaction:
+        while True:
+            try:
+                return self._lmdb.begin(write=write)
+            except lmdb.MapResizedError:  # another process grew the map: take its size over
+                with self._gate.alone_inside():
+                    self._lmdb.set_mapsize(0)
+
+    def _make_room(self) -> None:
+        if self._room() < self._headroom:
+            with self._gate, self._gate.alone_inside():
+                if self._room() < self._headroom:
+                    self._lmdb.set_mapsize(self._lmdb.info()["map_size"] * 2)
+
+    def _room(self) -> int:
+        facts = self._lmdb.info()
+        return facts["map_size"] - facts["last_pgno"] * self._page_size
+
+
+class _Gate:
+    """Lets transactions pass without a lock, and holds new ones back while one thread must be alone.
+
+    LMDB allows a new map size only while the process has no transaction open.
+    """
+
+    def __init__(self) -> None:
+        self._inside: list[None] = []  # append and pop are atomic: the length counts who is inside
+        self._closed = False
+        self._opened = threading.Event()
+        self._closing = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._inside.append(None)
+        while self._closed:
+            self._inside.pop()
+            self._opened.wait()
+            self._inside.append(None)
+
+    def __exit__(self, *_: object) -> None:
+        self._inside.pop()
+
+    @contextlib.contextmanager
+    def alone_inside(self) -> Iterator[None]:
+        """For a thread that has entered: wait until all others have left, and keep new ones out."""
+        self._inside.pop()
+        with self._closing:
+            self._opened.clear()
+            self._closed = True
+            try:
+                while self._inside:
+                    time.sleep(_QUIESCE_PAUSE)
+                yield
+            finally:
+                self._inside.append(None)
+                self._closed = False
+                self._opened.set()
+
+
+def _open(path: Path, map_size: int) -> lmdb.Environment:
+    with disk_errors(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return lmdb.open(
+        str(path),
+        map_size=map_size,
+        max_dbs=len(TABLES),
+        max_readers=_READERS,
+        max_spare_txns=32,  # read transactions kept for reuse: a renewed one costs a third of a new one
+        readahead=False,  # rows are read at random; reading ahead evicts blobs from the page cache
+        mode=0o600,
+    )
+
+
+@contextlib.contextmanager
+def _index_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        # Python's lmdb gives the operating system's text for an errno, and no number.
+        if "No space left" in str(error) or "quota" in str(error) or isinstance(error, lmdb.MapFullError):
+            raise StorageFull(
+                f"no space left for the index at {path}: free some, then repeat; nothing is lost"
+            ) from error
+        raise StorageUnusable(f"the index at {path} cannot be used: {error}") from error

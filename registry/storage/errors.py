@@ -1,0 +1,62 @@
+"""What can go wrong between the store and its disks.
+
+Failure
+└── StorageError           exit code 4: a fault of the machine, not of the request
+    ├── StorageFull        no space, or no quota
+    ├── StorageForeign     the directory is something else, or of a newer release
+    ├── StorageMissing     there is no store, and none was to be made
+    ├── StorageBusy        another process does what only one may do at a time
+    └── StorageUnusable    the directory cannot be read or written
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from registry.oci.errors import Failure
+
+
+class StorageError(Failure):
+    """The store's disks or files refuse."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class StorageFull(StorageError):
+    """No space is left below a storage root."""
+
+
+class StorageForeign(StorageError):
+    """The directory holds something that is not a store of this release."""
+
+
+class StorageMissing(StorageError):
+    """There is no store in the directory."""
+
+
+class StorageBusy(StorageError):
+    """Another process holds what only one may hold."""
+
+
+class StorageUnusable(StorageError):
+    """The directory cannot be read or written."""
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals at `path` into ours.
+
+    Raises:
+        StorageFull: no space or quota is left.
+        StorageUnusable: no permission, a read-only or broken disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(
+                f"no space left at {path}: free some, or run 'k0rdentd store gc', then repeat; nothing is lost"
+            ) from error
+        raise StorageUnusable(f"{path}: {error.strerror or error}; check its owner, mode and disk") from error

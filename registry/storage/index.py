@@ -1,0 +1,165 @@
+"""The index: tags, manifests, links and referrers by repository, blobs by digest; rows become types here.
+
+table         key                             row
+blobs         digest                          size, root, ingest time, xxh3_128
+links         repository, digest              (a repository sees only the blobs that are linked to it)
+manifests     digest                          the bytes as pushed
+revisions     repository, digest              the media type under which the repository has the manifest
+tags          repository, tag                 digest
+referrers     repository, subject, referrer   the referrer's descriptor
+repositories  repository
+roots         id of a storage root            its number, its path
+loads         bundle                          state and counts of its last load
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from registry.oci.descriptor import Descriptor
+from registry.oci.digest import Digest
+from registry.oci.manifest import Manifest
+from registry.oci.reference import RepositoryName, Tag
+from registry.storage import keys
+from registry.storage.blobs import StoredBlob
+from registry.storage.environment import Environment, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as a client gets it."""
+
+    digest: Digest
+    media_type: str
+    body: bytes
+
+
+class Snapshot:
+    """The index as it was when the snapshot was taken."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def blob(self, digest: Digest) -> StoredBlob | None:
+        """The blob, whichever repository it is in."""
+        row = self._rows.get("blobs", keys.pack_digest(digest))
+        if row is None:
+            return None
+        size, root, _, checksum = keys.unpack_blob(row)
+        return StoredBlob(digest, size, root, checksum)
+
+    def linked_blob(self, name: RepositoryName, digest: Digest) -> StoredBlob | None:
+        """The blob, if the repository may see it."""
+        if self._rows.get("links", keys.digest_key(name, digest)) is None:
+            return None
+        return self.blob(digest)
+
+    def tagged(self, name: RepositoryName, tag: Tag) -> Digest | None:
+        row = self._rows.get("tags", keys.tag_key(name, tag))
+        return None if row is None else keys.unpack_digest(row)
+
+    def manifest(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
+        media_type = self._rows.get("revisions", keys.digest_key(name, digest))
+        body = self._rows.get("manifests", keys.pack_digest(digest))
+        if media_type is None or body is None:
+            return None
+        return StoredManifest(digest, media_type.decode(), body)
+
+    def has_repository(self, name: RepositoryName) -> bool:
+        return self._rows.get("repositories", name.encode()) is not None
+
+    def repositories(self, after: str = "") -> Iterator[RepositoryName]:
+        """In bytewise order, behind `after`, which need not exist."""
+        for key, _ in self._rows.scan("repositories", after=after.encode()):
+            yield RepositoryName(key.decode())
+
+    def tags(self, name: RepositoryName, after: str = "") -> Iterator[tuple[Tag, Digest]]:
+        """In bytewise order, behind `after`, which need not exist."""
+        prefix = keys.repository_prefix(name)
+        for key, row in self._rows.scan("tags", prefix, prefix + after.encode() if after else b""):
+            yield Tag(key[len(prefix) :].decode()), keys.unpack_digest(row)
+
+    def referrers(self, name: RepositoryName, subject: Digest) -> Iterator[Descriptor]:
+        """In the order of their digests."""
+        for _, row in self._rows.scan("referrers", keys.digest_key(name, subject)):
+            yield Descriptor.parse(orjson.loads(row))
+
+    def count(self, table: str) -> int:
+        """Rows in a table."""
+        return self._rows.count(table)
+
+    def stored_bytes(self) -> int:
+        """The sizes of all blobs together."""
+        return sum(keys.unpack_blob(row)[0] for _, row in self._rows.scan("blobs"))
+
+    def load_state(self, bundle: str) -> dict[str, object] | None:
+        """What the last load of this bundle said of itself."""
+        row = self._rows.get("loads", bundle.encode())
+        return None if row is None else orjson.loads(row)
+
+
+class Change(Snapshot):
+    """A write transaction; nothing of it is visible before all of it is durable."""
+
+    __slots__ = ()
+
+    def put_blob(self, blob: StoredBlob, time: float) -> None:
+        row = keys.pack_blob(blob.size, blob.root, time, blob.checksum)
+        self._rows.put("blobs", keys.pack_digest(blob.digest), row)
+
+    def link_blob(self, name: RepositoryName, digest: Digest) -> None:
+        """Let the repository see a blob; the repository exists from then on."""
+        self._rows.put("links", keys.digest_key(name, digest))
+        self._rows.put("repositories", name.encode())
+
+    def put_manifest(self, name: RepositoryName, digest: Digest, manifest: Manifest) -> None:
+        """Store the manifest, and list it as a referrer of its subject."""
+        self._rows.put("manifests", keys.pack_digest(digest), manifest.body)
+        self._rows.put("revisions", keys.digest_key(name, digest), manifest.media_type.encode())
+        self._rows.put("repositories", name.encode())
+        if manifest.subject is not None:
+            row = orjson.dumps(manifest.descriptor(digest).to_json())
+            self._rows.put("referrers", keys.referrer_key(name, manifest.subject.digest, digest), row)
+
+    def put_tag(self, name: RepositoryName, tag: Tag, digest: Digest) -> None:
+        self._rows.put("tags", keys.tag_key(name, tag), keys.pack_digest(digest))
+
+    def number_root(self, root_id: str, path: Path) -> int:
+        """The number of a storage root, given out when it is first seen."""
+        row = self._rows.get("roots", root_id.encode())
+        number = self.count("roots") if row is None else int(orjson.loads(row)["number"])
+        self._rows.put("roots", root_id.encode(), orjson.dumps({"number": number, "path": str(path)}))
+        return number
+
+    def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
+        self._rows.put("loads", bundle.encode(), orjson.dumps(state))
+
+
+class Index:
+    """Snapshots and changes of the index at a path; safe for threads, and for many processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._environment = Environment(path)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        with self._environment.reading() as rows:
+            yield Snapshot(rows)
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Change]:
+        """Changes to the index; all of them or, when the block raises, none.
+
+        Raises:
+            StorageFull: the disk is; nothing has changed.
+        """
+        with self._environment.writing() as rows:
+            yield Change(rows)
+
+    def close(self) -> None:
+        self._environment.close()

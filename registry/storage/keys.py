@@ -1,0 +1,56 @@
+"""LMDB keys and rows to and from bytes.
+
+A key is `repository NUL rest`: NUL sorts below every character a name may have, so one
+repository's rows lie together and its name is a prefix of no other's rows. Digests are packed
+(one algorithm byte, then the raw hash), for a key ends at 511 bytes.
+"""
+
+import struct
+from typing import Final
+
+from registry.oci.digest import Digest
+from registry.oci.reference import RepositoryName, Tag
+
+SEPARATOR: Final = b"\0"
+
+_ALGORITHM_BYTE: Final = {"sha256": b"\x01", "sha512": b"\x02"}
+_ALGORITHM: Final = {1: "sha256", 2: "sha512"}
+
+# size, root number, ingest time (seconds since 1970), xxh3_128
+_BLOB: Final = struct.Struct("<QHd16s")
+
+
+def pack_digest(digest: Digest) -> bytes:
+    """33 bytes for sha256, 65 for sha512."""
+    return _ALGORITHM_BYTE[digest.algorithm] + bytes.fromhex(digest.hex)
+
+
+def unpack_digest(packed: bytes) -> Digest:
+    """The digest that `pack_digest` made these bytes of."""
+    return Digest(_ALGORITHM[packed[0]], packed[1:].hex())
+
+
+def repository_prefix(name: RepositoryName) -> bytes:
+    """What every key of this repository begins with."""
+    return name.encode() + SEPARATOR
+
+
+def tag_key(name: RepositoryName, tag: Tag) -> bytes:
+    return name.encode() + SEPARATOR + tag.encode()
+
+
+def digest_key(name: RepositoryName, digest: Digest) -> bytes:
+    return name.encode() + SEPARATOR + pack_digest(digest)
+
+
+def referrer_key(name: RepositoryName, subject: Digest, referrer: Digest) -> bytes:
+    return digest_key(name, subject) + pack_digest(referrer)
+
+
+def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:
+    return _BLOB.pack(size, root, time, checksum)
+
+
+def unpack_blob(row: bytes) -> tuple[int, int, float, bytes]:
+    """Size in bytes, root number, ingest time, xxh3_128."""
+    return _BLOB.unpack(row)

@@ -1,0 +1,49 @@
+"""Where a blob, an upload, the index and the keys live below a storage root: paths only.
+
+ROOT/VERSION                          the layout's number and the root's id
+ROOT/index/                           LMDB (first root only)
+ROOT/blobs/<algorithm>/<2 hex>/<hex>  a blob, whole and verified
+ROOT/uploads/<id>                     bytes on their way to becoming a blob
+ROOT/pki/                             keys and certificates (first root only)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.oci.digest import Digest
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths below one storage root."""
+
+    root: Path
+
+    @property
+    def version(self) -> Path:
+        return self.root / "VERSION"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index"
+
+    @property
+    def load_lock(self) -> Path:
+        return self.index / "load.lock"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def uploads(self) -> Path:
+        return self.root / "uploads"
+
+    def blob(self, digest: Digest) -> Path:
+        """Sharded by two hex digits: 256 folders keep each one small at a million blobs."""
+        return self.blobs / digest.algorithm / digest.hex[:2] / digest.hex
+
+    def upload(self, upload_id: str) -> Path:
+        return self.uploads / upload_id

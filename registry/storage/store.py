@@ -1,0 +1,219 @@
+"""The store: what a resource or the loader asks for, done in the safe order. The one door to blobs and index."""
+
+import fcntl
+import itertools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from registry.oci.descriptor import Descriptor
+from registry.oci.digest import Digest
+from registry.oci.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from registry.oci.manifest import Manifest
+from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
+from registry.storage.blobs import BlobStore, StoredBlob
+from registry.storage.errors import StorageBusy, disk_errors
+from registry.storage.index import Change, Index, Snapshot, StoredManifest
+from registry.storage.roots import open_root
+from registry.storage.uploads import LOAD_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """All that a name stands for: a root manifest, the manifests below it, the blobs they need.
+
+    `blobs` may leave out what the index has already.
+    """
+
+    reference: Reference
+    root: Digest
+    manifests: tuple[tuple[Digest, Manifest], ...]
+    blobs: tuple[StoredBlob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """An image that can be pulled; `size` is that of its manifests and all blobs they need, in bytes."""
+
+    reference: Reference
+    digest: Digest
+    size: int
+
+
+class Store:
+    """Blobs and names together; safe for threads and for many processes at once."""
+
+    def __init__(self, blobs: BlobStore, index: Index) -> None:
+        self.blobs = blobs
+        self._index = index
+
+    @classmethod
+    def open(cls, paths: Sequence[Path], *, create: bool = True) -> Self:
+        """The store over these roots; the first one holds the index.
+
+        Raises:
+            StorageMissing: there is none, and `create` is off.
+            StorageForeign: a directory is something else, or of a newer release.
+            StorageUnusable: a directory cannot be read or written.
+        """
+        roots = [open_root(path, create=create) for path in paths]
+        index = Index(roots[0].layout.index)
+        with index.change() as change:
+            numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
+        return cls(BlobStore(numbered), index)
+
+    def close(self) -> None:
+        self._index.close()
+
+    # Reading
+
+    def get_manifest(self, name: RepositoryName, reference: TagOrDigest) -> StoredManifest:
+        """The manifest behind a tag or digest.
+
+        Raises:
+            ManifestUnknown: the repository has none there, or there is no such repository.
+        """
+        with self._index.snapshot() as snapshot:
+            digest = snapshot.tagged(name, reference) if isinstance(reference, Tag) else reference
+            manifest = None if digest is None else snapshot.manifest(name, digest)
+        if manifest is None:
+            raise ManifestUnknown(f"{name} has no {reference}")
+        return manifest
+
+    def stat_blob(self, name: RepositoryName, digest: Digest) -> StoredBlob:
+        """What is known of a blob of this repository, without touching its file.
+
+        Raises:
+            BlobUnknown: the repository has no such blob, whatever others have.
+        """
+        with self._index.snapshot() as snapshot:
+            blob = snapshot.linked_blob(name, digest)
+        if blob is None:
+            raise BlobUnknown(f"{name} has no {digest}")
+        return blob
+
+    def open_blob(self, blob: StoredBlob) -> BinaryIO:
+        """The blob's file, unbuffered, to be read or given to sendfile.
+
+        Raises:
+            StorageUnusable: the file is gone although the index names it.
+        """
+        return self.blobs.open(blob.root, blob.digest)
+
+    def list_tags(self, name: RepositoryName, last: str, limit: int | None) -> list[Tag]:
+        """Up to `limit` tags behind `last`, bytewise sorted.
+
+        Raises:
+            NameUnknown: no such repository.
+        """
+        with self._index.snapshot() as snapshot:
+            if not snapshot.has_repository(name):
+                raise NameUnknown(name)
+            return [tag for tag, _ in itertools.islice(snapshot.tags(name, last), limit)]
+
+    def list_repositories(self, last: str, limit: int | None) -> list[RepositoryName]:
+        """Up to `limit` repositories behind `last`, bytewise sorted."""
+        with self._index.snapshot() as snapshot:
+            return list(itertools.islice(snapshot.repositories(last), limit))
+
+    def list_referrers(self, name: RepositoryName, subject: Digest) -> list[Descriptor]:
+        """Manifests of this repository that name `subject`, whether it exists or not."""
+        with self._index.snapshot() as snapshot:
+            return list(snapshot.referrers(name, subject))
+
+    def list_images(self) -> Iterator[ListedImage]:
+        """Every tag of every repository, in order, from one snapshot."""
+        with self._index.snapshot() as snapshot:
+            for name in snapshot.repositories():
+                for tag, digest in snapshot.tags(name):
+                    yield ListedImage(Reference(name, tag), digest, sum(_sizes(snapshot, name, digest).values()))
+
+    def stored_bytes(self) -> int:
+        """The sizes of all blobs together."""
+        with self._index.snapshot() as snapshot:
+            return snapshot.stored_bytes()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The whole index at one instant."""
+        with self._index.snapshot() as snapshot:
+            yield snapshot
+
+    # Writing: content before names
+
+    def publish(self, image: Image) -> None:
+        """Let an image be seen, whole, in one transaction. Its blobs must be durable.
+
+        Raises:
+            ManifestBlobUnknown: a blob or manifest it needs is neither in it nor in the store.
+        """
+        now = time.time()
+        name = image.reference.repository
+        with self._index.change() as change:
+            for blob in image.blobs:
+                if change.blob(blob.digest) is None:
+                    change.put_blob(blob, now)
+            for digest, manifest in image.manifests:
+                _link_blobs(change, name, manifest)
+                change.put_manifest(name, digest, manifest)
+            if change.manifest(name, image.root) is None:
+                raise ManifestBlobUnknown(f"{image.reference}: root manifest {image.root}")
+            change.put_tag(name, image.reference.tag, image.root)
+
+    def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
+        """Remember how the load of a bundle stands."""
+        with self._index.change() as change:
+            change.put_load_state(bundle, state)
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Be the only load into this store; what a killed one left is cleaned up first.
+
+        Raises:
+            StorageBusy: another load is running.
+        """
+        path = self.blobs.roots[0].layout.load_lock
+        with disk_errors(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StorageBusy("another load into this store is running: wait for it, or stop it") from error
+            self._remove_leftovers()
+            try:
+                yield
+            finally:
+                self._remove_leftovers()
+        finally:
+            os.close(descriptor)
+
+    def _remove_leftovers(self) -> None:
+        for root in self.blobs.roots:
+            for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*"):
+                path.unlink(missing_ok=True)
+
+
+def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:
+    """Of a manifest, the manifests below it and their blobs, each digest once."""
+    sizes: dict[Digest, int] = {}
+    waiting = [digest]
+    while waiting:
+        stored = snapshot.manifest(name, waiting.pop())
+        if stored is not None and stored.digest not in sizes:
+            manifest = Manifest.parse(stored.body, stored.media_type)
+            sizes |= {blob.digest: blob.size for blob in manifest.blobs}
+            sizes[stored.digest] = len(stored.body)
+            waiting += [child.digest for child in manifest.children]
+    return sizes
+
+
+def _link_blobs(change: Change, name: RepositoryName, manifest: Manifest) -> None:
+    for descriptor in manifest.blobs:
+        if change.blob(descriptor.digest) is None:
+            raise ManifestBlobUnknown(f"{name} needs {descriptor.digest}")
+        change.link_blob(name, descriptor.digest)
