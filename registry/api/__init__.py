@@ -1,0 +1,1 @@
+"""The distribution API: one file a resource, named as in the specification."""

@@ -1,0 +1,32 @@
+"""The WSGI application: resources on their routes."""
+
+import falcon
+
+from registry.api import errors
+from registry.api.base import Base
+from registry.api.blobs import Blob
+from registry.api.catalog import Catalog
+from registry.api.health import Live, Ready
+from registry.api.manifests import Manifest
+from registry.api.referrers import Referrers
+from registry.api.router import V2Router
+from registry.api.tags import TagList
+from registry.storage.store import Store
+
+RegistryApp = falcon.App[falcon.Request, falcon.Response]
+
+
+def create_app(store: Store, bundle: str | None = None) -> RegistryApp:
+    """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
+    app = RegistryApp(router=V2Router())
+    errors.install(app)
+    app.add_route("/v2", Base())
+    app.add_route("/v2/", Base())
+    app.add_route("/v2/_catalog", Catalog(store))
+    app.add_route("/v2/{name}/blobs/{digest}", Blob(store))
+    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store))
+    app.add_route("/v2/{name}/tags/list", TagList(store))
+    app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))
+    app.add_route("/healthz", Live())
+    app.add_route("/readyz", Ready(store, bundle))
+    return app

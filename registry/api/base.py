@@ -1,0 +1,61 @@
+"""`/v2/` itself (end-1), and what several resources share: conditional answers and paging."""
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, urlencode
+
+import falcon
+import orjson
+
+from registry.oci.errors import Unsupported
+
+_PAGE_SIZE = re.compile(r"[0-9]{1,9}")
+
+
+class Base:
+    """end-1: tells a client that it speaks to a registry."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = falcon.MEDIA_JSON
+        resp.set_header("Docker-Distribution-API-Version", "registry/2.0")  # docker before 1.10 wants it
+        resp.data = b"{}"
+
+    on_head = on_get
+
+
+def is_match(header: str | None, etag: str) -> bool:
+    """Whether an If-None-Match or If-Range header names `etag` (RFC 9110 section 8.8.3)."""
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in header.split(",")]
+
+
+def page_size(req: falcon.Request) -> int | None:
+    """The `n` of a listing, None where the whole of it is asked for.
+
+    Raises:
+        Unsupported: it is no plain decimal number.
+    """
+    text = req.get_param("n")
+    if text is None:
+        return None
+    if not _PAGE_SIZE.fullmatch(text):
+        raise Unsupported(f"n={text[:20]!r} is not a number of entries")
+    return int(text)
+
+
+def answer_page(
+    req: falcon.Request,
+    resp: falcon.Response,
+    fields: Mapping[str, str],
+    key: str,
+    entries: Sequence[str],
+    limit: int | None,
+) -> None:
+    """One page of a listing; `entries` holds one more than `limit` where a next page follows (end-8b)."""
+    page = entries if limit is None else entries[:limit]
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = orjson.dumps({**fields, key: [str(entry) for entry in page]})
+    if page and len(entries) > len(page):
+        query = urlencode({"n": limit, "last": page[-1]})
+        resp.set_header("Link", f'<{quote(req.path)}?{query}>; rel="next"')

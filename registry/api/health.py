@@ -1,0 +1,40 @@
+"""Whether the process lives, and whether it has what it was started for."""
+
+import falcon
+
+from registry.storage.store import Store
+
+
+class Live:
+    """`/healthz`: the worker answers."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.data = b"ok\n"
+
+    on_head = on_get
+
+
+class Ready:
+    """`/readyz`: the index is open, and the bundle given at start is loaded."""
+
+    def __init__(self, store: Store, bundle: str | None) -> None:
+        self._store = store
+        self._bundle = bundle
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        missing = self._missing()
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.status = falcon.HTTP_503 if missing else falcon.HTTP_200
+        resp.text = f"{missing}\n" if missing else "ready\n"
+
+    on_head = on_get
+
+    def _missing(self) -> str | None:
+        if self._bundle is None:
+            return None
+        with self._store.snapshot() as snapshot:
+            state = snapshot.load_state(self._bundle)
+        if state is None:
+            return f"{self._bundle} is not loaded yet"
+        return None if state["state"] == "loaded" else f"{self._bundle}: {state['state']}"

@@ -1,0 +1,77 @@
+"""Paths below /v2/ to resources; text becomes a repository name, a digest or a tag here, once."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import falcon
+from falcon.routing import CompiledRouter
+
+from registry.oci.digest import Digest
+from registry.oci.errors import ManifestUnknown, TagInvalid
+from registry.oci.reference import RepositoryName, TagOrDigest, parse_tag_or_digest
+
+MethodMap = dict[str, Callable[..., Any]]
+
+
+class _Route(NamedTuple):
+    resource: object
+    methods: MethodMap
+    template: str
+
+
+class V2Router(CompiledRouter):
+    """Falcon's router, and before it one for `/v2/<name>/<kind>/<last>`, where the name holds slashes.
+
+    `manifests`, `blobs` and `tags` are legal components of a name too, so the end of the path
+    decides and the rest is the name. Responders get typed values: `name`, and `digest` or `reference`.
+    """
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[str, _Route] = {}
+
+    def add_route(self, uri_template: str, resource: object, **options: Any) -> None:
+        """Templates that begin with `/v2/{name}/` go by the word behind the name."""
+        if not uri_template.startswith("/v2/{name}/"):
+            super().add_route(uri_template, resource, **options)
+            return
+        methods: MethodMap = self.map_http_methods(resource, **options)
+        falcon.routing.set_default_responders(methods)
+        kind = uri_template.split("/")[3]
+        self._kinds[kind] = _Route(resource, methods, uri_template)
+
+    def find(self, uri: str, req: falcon.Request | None = None) -> Any:
+        """As Falcon's.
+
+        Raises:
+            NameInvalid, DigestInvalid, TagInvalid, ManifestUnknown: a part of the path is no such thing.
+        """
+        route, name, kind, last = self._split(uri)
+        if route is None:
+            return super().find(uri, req)
+        parameters: dict[str, object] = {"name": RepositoryName.parse(name)}
+        if kind == "manifests":
+            parameters["reference"] = _reference(last, writing=req is not None and req.method == "PUT")
+        elif kind != "tags":
+            parameters["digest"] = Digest.parse(last)
+        return route.resource, route.methods, parameters, route.template
+
+    def _split(self, uri: str) -> tuple[_Route | None, str, str, str]:
+        head, _, last = uri.rpartition("/")
+        head, _, kind = head.rpartition("/")
+        route = self._kinds.get(kind) if head.startswith("/v2/") and last else None
+        if kind == "tags" and last != "list":
+            route = None
+        return route, head[4:], kind, last
+
+
+def _reference(text: str, *, writing: bool) -> TagOrDigest:
+    try:
+        return parse_tag_or_digest(text)
+    except TagInvalid as error:
+        if writing:
+            raise
+        # end-3, end-9: there cannot be a manifest under a name that is no tag; the suite wants 404, not 400.
+        raise ManifestUnknown(error.detail) from error

@@ -1,0 +1,22 @@
+"""Tag listing (end-8)."""
+
+import falcon
+
+from registry.api.base import answer_page, page_size
+from registry.oci.reference import RepositoryName
+from registry.storage.store import Store
+
+
+class TagList:
+    """The tags of one repository, bytewise sorted."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName) -> None:
+        """One more than asked for is read: it tells whether a next page follows."""
+        limit = page_size(req)
+        tags = self._store.list_tags(name, req.get_param("last") or "", None if limit is None else limit + 1)
+        answer_page(req, resp, {"name": name}, "tags", tags, limit)
+
+    on_head = on_get

@@ -1,0 +1,69 @@
+"""The worker class: gunicorn's threads, with our response and limits on idle clients."""
+
+import signal
+import socket
+import struct
+import time
+from datetime import timedelta
+from typing import Any
+
+from gunicorn.http import wsgi
+from gunicorn.http.wsgi import FileWrapper
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from registry.server.response import Response
+
+# A client that neither sends nor takes a byte for this long is gone. A transfer that moves may last for ever.
+IDLE_SECONDS = 60
+
+
+class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
+    """Serves each request in a thread of its own; a stop lets requests in flight finish."""
+
+    def init_signals(self) -> None:
+        """Ctrl-C reaches the whole process group: the arbiter alone acts on it, and drains."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        if not conn.initialized:
+            _limit_idling(conn.sock)
+        super().enqueue_req(conn)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        """Answer one request; True where the connection may carry another."""
+        started = time.monotonic()
+        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Response)
+        environ["wsgi.multithread"] = True
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            response.force_close()
+        try:
+            self._answer(response, environ)
+        except Exception:
+            if not response.headers_sent:
+                raise
+            self.log.debug("%s %s: cut short", req.method, req.path, exc_info=True)
+            return False  # half a body is on the wire: only closing tells the client
+        finally:
+            self.log.access(response, req, environ, timedelta(seconds=time.monotonic() - started))
+        return not response.should_close()
+
+    def _answer(self, response: Response, environ: dict[str, Any]) -> None:
+        body = self.wsgi(environ, response.start_response)
+        try:
+            if isinstance(body, FileWrapper):
+                response.write_file(body)
+            else:
+                for chunk in body:
+                    response.write(chunk)
+            response.close()
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+
+def _limit_idling(sock: socket.socket) -> None:
+    """In the kernel, so that a blocking sendfile is covered and costs nothing."""
+    limit = struct.pack("ll", IDLE_SECONDS, 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
