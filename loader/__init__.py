@@ -1,0 +1,1 @@
+"""A bundle into a store, in one pass."""

@@ -1,0 +1,125 @@
+"""`k0rdentd load` and `k0rdentd bundle`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from loader.config import LoadSettings, default_jobs
+from loader.contents import Listed, k0rdent_version, list_members
+from loader.display import display
+from loader.errors import LoaderError
+from loader.pipeline import Load
+from loader.report import human
+from loader.selection import Selection
+from loader.source import Source
+from registry.options import storage_option
+from registry.storage.store import Store
+
+_BUNDLE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@storage_option
+@click.option("--jobs", type=click.IntRange(1, 256), default=default_jobs, help="Processes that hash and write.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
+@click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
+@click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
+@click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
+@click.option("--force", is_flag=True, help="Load even if the disk seems too small.")
+@click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here."
+)
+def load(
+    bundle: Path,
+    storage: tuple[Path, ...],
+    jobs: int,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    prefix: str,
+    strip_components: int | None,
+    dry_run: bool,  # noqa: FBT001  # click calls by keyword
+    force: bool,  # noqa: FBT001
+    progress: str,
+    report: Path | None,
+) -> None:
+    """Load BUNDLE into a store, which a registry may be serving meanwhile.
+
+    BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, or a directory into which one was unpacked.
+    Run it again after any interruption: what is there is not loaded twice.
+    """
+    selection = Selection(include, exclude, prefix)
+    settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force)
+    with Source(bundle, strip_components) as source:
+        if dry_run:
+            _dry_run(source, selection)
+        else:
+            _load(Load(settings, source, Store.open(storage)), progress, report)
+
+
+def _load(run: Load, progress: str, report: Path | None) -> None:
+    started = time.monotonic()
+    form = ("bar" if sys.stderr.isatty() else "plain") if progress == "auto" else progress
+    outcomes = []
+    with display(form, run, click.echo) as show:
+        for outcome in run.outcomes():
+            show(outcome)
+            if report is not None:
+                outcomes.append(outcome.to_json())
+    if report is not None:
+        report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
+    click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
+    if run.report.failures:
+        raise LoaderError(
+            f"{len(run.report.failures)} of {run.report.members} members failed: "
+            + "; ".join(f"{each.path}: {each.error}" for each in run.report.failures)
+        )
+
+
+def _dry_run(source: Source, selection: Selection) -> None:
+    count = size = 0
+    for listed in list_members(source, selection.prefix):
+        if listed.reference is not None and selection.admits(listed.reference):
+            click.echo(f"would load {_line(listed)}")
+            count, size = count + 1, size + listed.size
+    click.echo(f"{count} images and charts, up to {human(size)}")
+
+
+@click.group()
+def bundle() -> None:
+    """Look into a bundle without loading it."""
+
+
+@bundle.command()
+@click.argument("bundle", type=_BUNDLE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
+def inspect(bundle: Path, as_json: bool) -> None:  # noqa: FBT001
+    """List the images and charts of BUNDLE with their sizes."""
+    with Source(bundle) as source:
+        listing = list(list_members(source))
+    if as_json:
+        click.echo(json.dumps({"bundle": str(bundle), "members": [each.to_json() for each in listing]}, indent=2))
+        return
+    for listed in listing:
+        click.echo(_line(listed))
+    click.echo(f"{len(listing)} images and charts, {human(sum(each.size for each in listing))}")
+
+
+@bundle.command()
+@click.argument("bundle", type=_BUNDLE)
+def version(bundle: Path) -> None:
+    """Print the version of k0rdent in BUNDLE."""
+    with Source(bundle) as source:
+        click.echo(k0rdent_version(source))
+
+
+def _line(listed: Listed) -> str:
+    if listed.error is not None:
+        return f"{'broken':<14} {human(listed.size):>9}  {listed.path}: {listed.error}"
+    platforms = f"  {', '.join(listed.platforms)}" if listed.platforms else ""
+    return f"{listed.kind:<14} {human(listed.size):>9}  {listed.reference}{platforms}"

@@ -1,0 +1,147 @@
+"""What is in a bundle, read without loading it: a listing, and the version of k0rdent."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import yaml
+
+from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
+from loader.layout import INDEX, is_blob, read_layout
+from loader.naming import reference_for
+from loader.source import Member, Source
+from loader.stream import Window, open_stream
+from loader.tar import Kind, read_entries
+from registry.oci.descriptor import as_list, as_object
+from registry.oci.errors import OCIError
+from registry.oci.manifest import SIZE_LIMIT, Manifest, load_json
+from registry.oci.mediatype import HELM_CHART, HELM_CONFIG
+from registry.oci.reference import Reference
+
+_ENTERPRISE_CHART = "charts/k0rdent-enterprise_*.tar"
+_CHART_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One member of a bundle; `error` tells why it would not load."""
+
+    path: str
+    size: int
+    kind: str
+    reference: Reference | None = None
+    platforms: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON object, without what is not known."""
+        document: dict[str, object] = {"path": self.path, "size": self.size, "kind": self.kind}
+        if self.reference is not None:
+            document["image"] = str(self.reference)
+        if self.platforms:
+            document["platforms"] = list(self.platforms)
+        if self.error is not None:
+            document["error"] = self.error
+        return document
+
+
+def list_members(source: Source, prefix: str = "") -> Iterator[Listed]:
+    """Every image and chart, in the bundle's order; blobs are passed over, not checked.
+
+    Raises:
+        BundleInvalid: the bundle cannot be read on.
+    """
+    for member in source.members():
+        try:
+            yield _listed(member, prefix)
+        except (MemberInvalid, OCIError) as error:
+            yield Listed(member.path, member.content.size, "unknown", error=str(error))
+
+
+def k0rdent_version(source: Source) -> str:
+    """The version in the Chart.yaml of the bundle's k0rdent-enterprise chart; nothing behind it is read.
+
+    Raises:
+        BundleInvalid: there is no such chart, or it cannot be read.
+    """
+    for member in source.members():
+        if member.fault is None and fnmatchcase(member.path, _ENTERPRISE_CHART):
+            try:
+                return _chart_version(_read_files(member, SIZE_LIMIT))
+            except (LoaderError, OCIError, yaml.YAMLError) as error:
+                raise BundleInvalid(f"{source.path}: {member.path} cannot be read: {error}") from error
+    raise BundleInvalid(f"{source.path} holds no {_ENTERPRISE_CHART}: is it the airgap bundle?")
+
+
+def _listed(member: Member, prefix: str) -> Listed:
+    if member.fault is not None:
+        raise member.fault
+    files = _read_files(member, 0)
+    if INDEX not in files:
+        return _docker_listed(member, files, prefix)
+    layout = read_layout(files)
+    root = layout.manifests[layout.root]
+    platforms = sorted(
+        {child.platform for each in layout.manifests.values() for child in each.children if child.platform}
+    )
+    reference = reference_for(member.path, layout.versions, prefix)
+    return Listed(member.path, member.content.size, _kind(root), reference, tuple(platforms))
+
+
+def _docker_listed(member: Member, files: Mapping[str, bytes], prefix: str) -> Listed:
+    if "manifest.json" not in files:
+        raise MemberInvalid("neither an OCI layout (index.json) nor a docker-archive (manifest.json) is in it")
+    document = load_json(files["manifest.json"])
+    entry = as_object(document[0] if isinstance(document, list) and document else None, "entry of manifest.json")
+    tags = [str(tag).rpartition(":")[2] for tag in as_list(entry, "RepoTags")]
+    return Listed(member.path, member.content.size, "docker-archive", reference_for(member.path, tags, prefix))
+
+
+def _kind(root: Manifest) -> str:
+    if root.config is not None and root.config.media_type == HELM_CONFIG:
+        return "chart"
+    return "artifact" if root.artifact_type else "image"
+
+
+def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
+    """The JSON documents of an archive, and with `blob_limit` its other small blobs too."""
+    files: dict[str, bytes] = {}
+    for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
+        name = entry.name.removeprefix("./")
+        if entry.kind is not Kind.FILE or entry.content.size > SIZE_LIMIT:
+            continue
+        head = entry.content.read(1)
+        if name.endswith(".json") or (is_blob(name) and (head == b"{" or entry.content.size <= blob_limit)):
+            files[name] = head + entry.content.read(entry.content.size)
+        if sum(map(len, files.values())) > _CHART_LIMIT:
+            raise MemberInvalid(f"its documents have more than {_CHART_LIMIT} bytes")
+    return files
+
+
+def _chart_version(files: Mapping[str, bytes]) -> str:
+    layout = read_layout(files)
+    for layer in layout.manifests[layout.root].layers:
+        body = files.get(f"blobs/{str(layer.digest).replace(':', '/')}")
+        if layer.media_type == HELM_CHART and body is not None:
+            return _version_of(_chart_yaml(body))
+    raise MemberInvalid("it holds no Helm chart")
+
+
+def _chart_yaml(chart: bytes) -> bytes:
+    damaged = MemberTruncated("the chart in it ends early")
+    # A chart that unpacks without end is cut off: its Chart.yaml stands at the front.
+    with open_stream(Path("chart.tgz"), io.BytesIO(chart)) as stream:
+        for entry in read_entries(Window(stream, _CHART_LIMIT, damaged), damaged):
+            if entry.name.count("/") == 1 and entry.name.endswith("/Chart.yaml") and entry.content.size <= SIZE_LIMIT:
+                return entry.content.read(entry.content.size)
+    raise MemberInvalid("the chart in it has no Chart.yaml")
+
+
+def _version_of(chart_yaml: bytes) -> str:
+    document = yaml.safe_load(chart_yaml)
+    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(version, str):
+        raise MemberInvalid("its Chart.yaml has no version")
+    return version

@@ -1,0 +1,72 @@
+"""How a running load is shown: a bar on a terminal, a line an image in a log, JSON for machines."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from loader.pipeline import Load
+from loader.report import Outcome, Status, human
+
+Show = Callable[[Outcome], None]
+
+
+@contextmanager
+def display(form: str, load: Load, write: Callable[[str], None]) -> Iterator[Show]:
+    """What to call with each outcome; `form` is `bar`, `plain` or `json`, `write` takes a line."""
+    if form == "bar":
+        with _bar(load) as show:
+            yield show
+    elif form == "json":
+        started = time.monotonic()
+        yield lambda outcome: write(_json_line(outcome, load, time.monotonic() - started))
+    else:
+        yield lambda outcome: write(plain_line(outcome, load))
+
+
+def plain_line(outcome: Outcome, load: Load) -> str:
+    """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`."""
+    name = str(outcome.reference or outcome.path)
+    tail = f": {outcome.error}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
+    return f"{_count(load)} {outcome.status.value} {name}{tail}"
+
+
+def _count(load: Load) -> str:
+    """A compressed tar does not tell how many images are to come: saying a number would be a guess."""
+    total = load.total
+    return f"[{load.report.members}/{'?' if total is None else total}]"
+
+
+def _json_line(outcome: Outcome, load: Load, seconds: float) -> str:
+    progress = {
+        "index": load.report.members,
+        "total": load.total,
+        "position": load.position,
+        "bundle_size": load.size,
+        "seconds": round(seconds, 3),
+    }
+    return json.dumps(outcome.to_json() | progress)
+
+
+@contextmanager
+def _bar(load: Load) -> Iterator[Show]:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=load.size)
+
+        def show(outcome: Outcome) -> None:
+            if outcome.status is Status.FAILED:
+                progress.console.print(plain_line(outcome, load), markup=False, highlight=False, soft_wrap=True)
+            progress.update(task, completed=load.position, description=_count(load))
+
+        yield show

@@ -1,0 +1,31 @@
+"""What can be wrong with a bundle.
+
+Failure
+└── LoaderError
+    ├── BundleInvalid        the file as a whole: nothing more can be read from it
+    │   └── BundleTruncated  it ends before it should
+    └── MemberInvalid        one member: the rest of the bundle is loaded all the same
+        └── MemberTruncated  the archive ends before it should
+"""
+
+from registry.oci.errors import Failure
+
+
+class LoaderError(Failure):
+    """A bundle, or a part of it, cannot be loaded."""
+
+
+class BundleInvalid(LoaderError):
+    """The file or directory is no bundle, or cannot be read on."""
+
+
+class BundleTruncated(BundleInvalid):
+    """The bundle ends in the middle of a member."""
+
+
+class MemberInvalid(LoaderError):
+    """One member is not an archive that can be loaded."""
+
+
+class MemberTruncated(MemberInvalid):
+    """An archive inside the bundle ends in the middle of a file."""

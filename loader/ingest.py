@@ -1,0 +1,181 @@
+"""Archives of the bundle, read front to back: documents are kept, blobs go to the pool of processes."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+
+from loader.errors import MemberInvalid, MemberTruncated
+from loader.layout import blob_digest, is_blob
+from loader.pool import Pool, result
+from loader.source import Member
+from loader.stream import CHUNK, Window
+from loader.tar import Entry, Kind, read_entries
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalid, OCIError, SizeInvalid
+from registry.oci.manifest import SIZE_LIMIT
+from registry.storage.blobs import StoredBlob
+from registry.storage.store import Store
+from registry.storage.uploads import LOAD_PREFIX, UploadFile
+
+# Documents of one archive are held in memory; a real one has a few hundred kilobytes of them.
+_DOCUMENTS_LIMIT = 64 * 1024 * 1024
+# Blobs that wait to be hashed lie in the page cache; with more of them it would spill and be read back.
+_WAITING_LIMIT = 512 * 1024 * 1024
+_LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+Blob = Future[StoredBlob]
+
+
+@dataclass(slots=True)
+class Archive:
+    """What one archive holds, by the names its tar gives; blobs may still be on their way."""
+
+    path: str
+    size: int
+    documents: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    fault: MemberInvalid | OCIError | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return all(blob.done() for blob in self.blobs.values())
+
+    def settle(self) -> None:
+        """Wait for the blobs; the first that failed becomes the archive's fault.
+
+        Raises:
+            StorageError: the disk refuses: no other archive would fare better.
+        """
+        for name, blob in self.blobs.items():
+            try:
+                result(blob)
+            except (MemberInvalid, OCIError) as error:
+                self.fault = self.fault or MemberInvalid(f"{name}: {error}")
+
+
+class Ingest:
+    """Takes members in and gives archives out, in the same order, while the pool works behind."""
+
+    def __init__(self, store: Store, pool: Pool) -> None:
+        self._store = store
+        self._pool = pool
+        self._seen: dict[Digest, Blob] = {}
+        self._backlog: deque[tuple[Blob, int]] = deque()
+        self._backlog_size = 0
+
+    def archives(self, members: Iterator[Member]) -> Iterator[Archive]:
+        """An archive is given out when all its blobs are verified and in place, or have failed.
+
+        Raises:
+            BundleInvalid: the bundle cannot be read on; what came before it has been given out.
+            StorageError: the disk refuses.
+        """
+        unsettled: deque[Archive] = deque()
+        for member in members:
+            unsettled.append(self._read(member))
+            while unsettled and unsettled[0].is_settled:
+                yield _settled(unsettled.popleft())
+        while unsettled:
+            yield _settled(unsettled.popleft())
+
+    def _read(self, member: Member) -> Archive:
+        archive = Archive(member.path, member.content.size, fault=member.fault)
+        if archive.fault is None:
+            try:
+                self._read_entries(member.content, archive)
+            except (MemberInvalid, OCIError) as error:
+                archive.fault = error
+        return archive
+
+    def _read_entries(self, content: Window, archive: Archive) -> None:
+        for entry in read_entries(content, MemberTruncated("the archive ends in the middle of a file")):
+            name = entry.name.removeprefix("./")
+            if entry.kind is Kind.LINK:
+                archive.links[name] = entry.target
+            elif entry.kind is Kind.FILE:
+                self._take(entry, name, archive)
+
+    def _take(self, entry: Entry, name: str, archive: Archive) -> None:
+        """`blobs/<algorithm>/<hex>`, `*.json` and a docker-archive's layers; nothing else is of use."""
+        if name.endswith(".json"):
+            archive.documents[name] = _read_document(b"", entry.content, archive)
+        elif is_blob(name):
+            self._take_blob(entry, name, archive)
+        elif name.endswith(_LAYER_SUFFIXES):
+            archive.blobs[name] = self._submit(b"", entry.content, None)
+
+    def _take_blob(self, entry: Entry, name: str, archive: Archive) -> None:
+        digest = blob_digest(name)
+        known = self._known(digest)
+        if known is not None:
+            archive.blobs[name] = known
+            if known.result().size != entry.content.size:
+                raise SizeInvalid(f"{digest} has {entry.content.size} bytes here, and {known.result().size} elsewhere")
+            return
+        extent = entry.content.extent(entry.content.size)
+        head = entry.content.read(1)
+        if head == b"{" and entry.content.size <= SIZE_LIMIT:
+            archive.documents[name] = _read_document(head, entry.content, archive)
+            if Digest.of(archive.documents[name], digest.algorithm) != digest:
+                raise DigestInvalid(f"{name} does not hash to its name")
+        elif extent is not None:
+            archive.blobs[name] = self._seen[digest] = self._queue(self._pool.copy(extent, digest), extent.size)
+        else:
+            archive.blobs[name] = self._seen[digest] = self._submit(head, entry.content, digest)
+
+    def _known(self, digest: Digest) -> Blob | None:
+        """The blob, if the store has it, or if another archive of this bundle brought it and it was good."""
+        blob = self._seen.get(digest)
+        if blob is None:
+            with self._store.snapshot() as snapshot:
+                stored = snapshot.blob(digest)
+            if stored is None:
+                return None
+            blob = self._seen[digest] = Future()
+            blob.set_result(stored)
+        # Not done yet: waiting for it is cheaper than a second copy, and tells whether this one is needed.
+        return blob if blob.exception() is None else None
+
+    def _submit(self, head: bytes, content: Window, digest: Digest | None) -> Blob:
+        """Write what the stream brings, unhashed, and let the pool make a blob of it.
+
+        The file, not a pipe, carries the bytes to the other process: however large a blob is, the
+        next ones are read meanwhile and hashed beside it, and memory stays flat.
+        """
+        extent = content.extent(content.size) if not head else None
+        if extent is not None:
+            return self._queue(self._pool.copy(extent, digest), extent.size)
+        root = self._store.blobs.root_for(digest)
+        upload = UploadFile.create(root.layout, LOAD_PREFIX)
+        try:
+            upload.append(head)
+            while chunk := content.read(CHUNK):
+                upload.append(chunk)
+        except BaseException:
+            upload.remove()
+            raise
+        upload.close()
+        return self._queue(self._pool.adopt(root, upload.path, digest, content.size), content.size)
+
+    def _queue(self, blob: Blob, size: int) -> Blob:
+        self._backlog.append((blob, size))
+        self._backlog_size += size
+        while self._backlog_size > _WAITING_LIMIT or (self._backlog and self._backlog[0][0].done()):
+            oldest, oldest_size = self._backlog.popleft()
+            wait([oldest])
+            self._backlog_size -= oldest_size
+        return blob
+
+
+def _read_document(head: bytes, content: Window, archive: Archive) -> bytes:
+    held = sum(map(len, archive.documents.values()))
+    if content.size > SIZE_LIMIT or held + content.size > _DOCUMENTS_LIMIT:
+        raise MemberInvalid(f"a document of {content.size} bytes is more than the {SIZE_LIMIT} that are taken")
+    return head + content.read(content.size)
+
+
+def _settled(archive: Archive) -> Archive:
+    archive.settle()
+    return archive

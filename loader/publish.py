@@ -1,0 +1,87 @@
+"""Archives become images that clients see: bytes durable first, then the names."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from loader.errors import BundleInvalid, MemberInvalid
+from loader.image import assemble
+from loader.ingest import Archive
+from loader.report import Outcome, Status
+from loader.selection import Selection
+from registry.oci.errors import ManifestUnknown, OCIError
+from registry.storage.store import Image, Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An archive whose blobs are in place, and the image in it or the reason why there is none."""
+
+    archive: Archive
+    image: Image | None
+    error: str | None = None
+
+
+def publish(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[Outcome]:
+    """Outcomes in the order of the archives.
+
+    One batch is made durable by one system call while the next one is read; how large a batch
+    gets is for the disk to say.
+
+    Raises:
+        BundleInvalid: the bundle cannot be read on. All that came before it has been published.
+        StorageError: the disk refuses. What has been given out stays.
+    """
+    syncing: list[_Candidate] = []
+    reading: list[_Candidate] = []
+    fault: BundleInvalid | None = None
+    with ThreadPoolExecutor(1, "syncfs") as background:
+        sync = background.submit(store.blobs.sync)
+        try:
+            for archive in archives:
+                reading.append(_candidate(archive, store, selection))
+                if sync.done():
+                    sync.result()
+                    yield from _name(syncing, store, selection)
+                    syncing, reading = reading, []
+                    sync = background.submit(store.blobs.sync)
+        except BundleInvalid as error:
+            fault = error
+        sync.result()
+        yield from _name(syncing, store, selection)
+    store.blobs.sync()
+    yield from _name(reading, store, selection)
+    if fault is not None:
+        raise fault
+
+
+def _candidate(archive: Archive, store: Store, selection: Selection) -> _Candidate:
+    try:
+        return _Candidate(archive, assemble(archive, store, selection.prefix))
+    except (MemberInvalid, OCIError) as error:
+        return _Candidate(archive, None, str(error))
+
+
+def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection) -> Iterator[Outcome]:
+    for candidate in candidates:
+        archive, image = candidate.archive, candidate.image
+        if image is None:
+            yield Outcome(archive.path, archive.size, Status.FAILED, error=candidate.error)
+            continue
+        status = _status(image, store, selection)
+        if status is Status.LOADED:
+            store.publish(image)
+        yield Outcome(archive.path, archive.size, status, image.reference, image.root)
+
+
+def _status(image: Image, store: Store, selection: Selection) -> Status:
+    if not selection.admits(image.reference):
+        return Status.EXCLUDED
+    return Status.PRESENT if _is_present(image, store) else Status.LOADED
+
+
+def _is_present(image: Image, store: Store) -> bool:
+    try:
+        return store.get_manifest(image.reference.repository, image.reference.tag).digest == image.root
+    except ManifestUnknown:
+        return False

@@ -1,0 +1,81 @@
+"""What a load did, member by member and in sum; text and JSON of it."""
+
+import enum
+from dataclasses import dataclass, field
+
+from registry.oci.digest import Digest
+from registry.oci.reference import Reference
+
+
+class Status(enum.Enum):
+    """How a member of the bundle fared."""
+
+    LOADED = "loaded"
+    PRESENT = "present"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one member; `size` is that of its archive in bytes."""
+
+    path: str
+    size: int
+    status: Status
+    reference: Reference | None = None
+    digest: Digest | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON object, without what is not known."""
+        document: dict[str, object] = {"path": self.path, "size": self.size, "outcome": self.status.value}
+        for key, value in (("image", self.reference), ("digest", self.digest), ("error", self.error)):
+            if value is not None:
+                document[key] = str(value)
+        return document
+
+
+@dataclass(slots=True)
+class Report:
+    """A load as it goes on; failures are kept, all else is counted."""
+
+    bundle: str
+    counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+    bytes: int = 0
+    failures: list[Outcome] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.counts[outcome.status] += 1
+        self.bytes += outcome.size
+        if outcome.status is Status.FAILED:
+            self.failures.append(outcome)
+
+    @property
+    def members(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def images(self) -> int:
+        """Those of the bundle that the store now holds."""
+        return self.counts[Status.LOADED] + self.counts[Status.PRESENT]
+
+    def summary(self, seconds: float) -> str:
+        """One line for an operator."""
+        parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
+        rate = self.bytes / seconds / 1e6 if seconds else 0.0
+        return f"{', '.join(parts) or 'nothing'}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+
+    def state(self, state: str) -> dict[str, object]:
+        """For the index: what `/readyz` and the next load want to know."""
+        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED]}
+
+
+def human(size: int) -> str:
+    """A size in decimal units, as disks are sold: `21.6 GB`."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,124 @@
+"""The members of a bundle, wherever it comes from: a tar, compressed or not, or a directory."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from loader.errors import BundleInvalid, BundleTruncated, MemberInvalid
+from loader.naming import below_root, is_archive
+from loader.stream import FileStream, Window, open_stream
+from loader.tar import Entry, Kind, read_entries
+
+_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of the bundle that should hold an image or a chart; read `content` before the next one."""
+
+    path: str
+    content: Window
+    fault: MemberInvalid | None = None
+    """Why it cannot be one, known without reading it."""
+
+
+class Source:
+    """A bundle that is open to be read once."""
+
+    def __init__(self, path: Path, strip: int | None = None) -> None:
+        """Opens `path`.
+
+        Raises:
+            BundleInvalid: there is no such file or directory, or it cannot be read.
+        """
+        self.path = path
+        self._strip = strip
+        self._open = ExitStack()
+        self._file: BinaryIO | None = None
+        try:
+            if not path.is_dir():
+                self._file = self._open.enter_context(path.open("rb"))
+                os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        except OSError as error:
+            raise BundleInvalid(f"cannot open the bundle {path}: {error.strerror}") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, or of all archives in the directory."""
+        if self._file is not None:
+            return os.fstat(self._file.fileno()).st_size
+        return sum(path.stat().st_size for path in self._walk())
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that have been read; 0 for a directory."""
+        if self._file is None or self._file.closed:
+            return 0
+        return os.lseek(self._file.fileno(), 0, os.SEEK_CUR)  # file.tell() would wait for the reading thread
+
+    @property
+    def total(self) -> int | None:
+        """How many archives there are, if that can be known without reading them."""
+        return None if self._file is not None else sum(1 for _ in self._walk())
+
+    def members(self) -> Iterator[Member]:
+        """The archives in the bundle's order; other files are passed over.
+
+        Raises:
+            BundleInvalid: the bundle cannot be read on; what came before it is good.
+        """
+        return self._directory_members() if self._file is None else self._tar_members(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _tar_members(self, file: BinaryIO) -> Iterator[Member]:
+        truncated = BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
+        try:
+            with open_stream(self.path, file) as stream:
+                for entry in read_entries(stream, truncated):
+                    if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
+                        yield self._member(entry.name, entry.content, _fault(entry))
+        except MemberInvalid as error:  # a header of the bundle itself
+            raise BundleInvalid(f"{self.path}: {error}") from error
+
+    def _directory_members(self) -> Iterator[Member]:
+        for path in self._walk():
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                content = Window(FileStream(path, file), size, MemberInvalid("the file shrank while it was read"))
+                yield self._member(path.relative_to(self.path).as_posix(), content, None)
+
+    def _member(self, name: str, content: Window, fault: MemberInvalid | None) -> Member:
+        try:
+            return Member(below_root(name, _bundle_name(self.path), self._strip), content, fault)
+        except MemberInvalid as error:
+            return Member(name, content, error)
+
+    def _walk(self) -> Iterator[Path]:
+        """Regular files only: a link in an extracted bundle may lead anywhere."""
+        for folder, folders, names in os.walk(self.path):
+            folders.sort()
+            for path in (Path(folder, name) for name in sorted(names) if is_archive(name)):
+                if path.is_file() and not path.is_symlink():
+                    yield path
+
+
+def _fault(entry: Entry) -> MemberInvalid | None:
+    return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}, not a file")
+
+
+def _bundle_name(path: Path) -> str:
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name

@@ -1,0 +1,131 @@
+"""Reading a tar front to back: one entry after the other, nothing kept, nothing written to disk.
+
+POSIX.1-2017 pax interchange format, ustar, and GNU's long names. The header block itself is
+parsed by the standard library; the walk is ours, for it has to know where an entry's bytes lie.
+"""
+
+import enum
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from loader.errors import LoaderError, MemberInvalid
+from loader.stream import ByteStream, Window
+
+_BLOCK = 512
+_PAX_LIMIT = 1024 * 1024  # names and attributes of one entry
+_LARGEST = 1 << 50
+
+
+class Kind(enum.Enum):
+    """What an entry is, as far as a bundle is concerned."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    OTHER = "device or other special file"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A member of a tar; `content` is to be read before the next entry is asked for."""
+
+    name: str
+    kind: Kind
+    target: str
+    """Where a link points, empty otherwise."""
+    content: Window
+
+
+def read_entries(stream: ByteStream, truncated: LoaderError) -> Iterator[Entry]:
+    """The entries in their order; what the consumer leaves of one is passed over.
+
+    Raises:
+        MemberInvalid: a header is not a tar header.
+        LoaderError: `truncated`, where the stream ends in the middle of an entry.
+    """
+    overrides: dict[str, str] = {}
+    while (header := _read_header(stream, truncated)) is not None:
+        content = Window(stream, _size(header, overrides), truncated)
+        padding = -content.size % _BLOCK
+        if header.type in _EXTENSIONS:
+            overrides |= _read_extension(header, content)
+        elif header.type != tarfile.XGLTYPE:
+            yield _entry(header, content, overrides)
+            overrides = {}
+        content.drain()
+        if stream.skip(padding) < padding:
+            raise truncated
+
+
+_EXTENSIONS = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+_KINDS = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.SYMTYPE: Kind.LINK,
+    tarfile.LNKTYPE: Kind.LINK,
+}
+
+
+def _read_header(stream: ByteStream, truncated: LoaderError) -> tarfile.TarInfo | None:
+    block = stream.read(_BLOCK)
+    if not block or block.count(0) == len(block) == _BLOCK:
+        return None  # the end, marked or not: some writers leave the two zero blocks out
+    if len(block) < _BLOCK:
+        raise truncated
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError) as error:
+        raise MemberInvalid(f"not a tar archive, or a damaged one ({error})") from error
+
+
+def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
+    """How many bytes follow; a link has none, whatever its header says (POSIX, "ustar Interchange Format")."""
+    if header.type in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE):
+        return 0
+    text = overrides.get("size")
+    size = header.size if text is None else int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= size <= _LARGEST:
+        raise MemberInvalid(f"{header.name!r} says that it has {text or size} bytes")
+    return size
+
+
+def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str]) -> Entry:
+    return Entry(
+        name=overrides.get("path", header.name),
+        # Sparse files of either dialect are special: their bytes are not their content.
+        kind=Kind.OTHER if "GNU.sparse.major" in overrides else _KINDS.get(header.type, Kind.OTHER),
+        target=overrides.get("linkpath", header.linkname),
+        content=content,
+    )
+
+
+def _read_extension(header: tarfile.TarInfo, content: Window) -> dict[str, str]:
+    if content.size > _PAX_LIMIT:
+        raise MemberInvalid(f"the attributes of an entry have {content.size} bytes")
+    text = content.read(content.size)
+    if header.type == tarfile.GNUTYPE_LONGNAME:
+        return {"path": _text(text.split(b"\0")[0])}
+    if header.type == tarfile.GNUTYPE_LONGLINK:
+        return {"linkpath": _text(text.split(b"\0")[0])}
+    return _parse_pax(text)
+
+
+def _parse_pax(records: bytes) -> dict[str, str]:
+    """Records of the form `<length> <key>=<value>` and a line break, the length counting all of it."""
+    attributes = {}
+    while records:
+        digits, space, _ = records.partition(b" ")
+        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
+        key, equals, value = records[len(digits) + 1 : length].partition(b"=")
+        if not space or not equals or length > len(records) or not value.endswith(b"\n"):
+            raise MemberInvalid("the pax attributes of an entry are damaged")
+        attributes[_text(key)] = _text(value[:-1])
+        records = records[length:]
+    return attributes
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
