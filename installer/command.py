@@ -1,0 +1,109 @@
+"""The `k0rdentd` command: it collects the commands of every package, and is the door at which failures end.
+
+A command's module is imported only when that command is asked for, so that `k0rdentd version`
+costs no falcon, lmdb or gunicorn.
+"""
+
+import logging.config
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from installer.config import DEFAULT_CONFIG_FILE, option_defaults, read_config, refuse_unknown_sections
+from registry.config import LogSettings, logging_config
+from registry.oci.errors import Failure
+
+_COMMANDS: Mapping[str, str] = {
+    "bundle": "loader.cli:bundle",
+    "load": "loader.cli:load",
+    "registry": "registry.cli:registry",
+    "store": "registry.cli:store",
+    "version": "installer.cli:version",
+}
+_USAGE = 2
+_INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """Knows the names of its commands, and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "-c",
+    "--config-file",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG_FILE,
+    show_default=True,
+    envvar="K0RDENTD_CONFIG_FILE",
+    help="Settings; flags and environment variables win over them.",
+)
+@click.option("--debug", is_flag=True, envvar="K0RDENTD_DEBUG", help="Log everything, and show tracebacks.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    envvar="K0RDENTD_LOG_LEVEL",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log_format: str) -> None:  # noqa: FBT001
+    """k0s and k0rdent on machines without internet: load a bundle, serve it, install from it."""
+    ctx.obj = LogSettings("debug" if debug else log_level, log_format)
+    logging.config.dictConfig(logging_config(ctx.obj))
+    said = ctx.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
+    sections = read_config(config_file, required=said)
+    refuse_unknown_sections(sections, frozenset(_COMMANDS), config_file)
+    name = ctx.invoked_subcommand or ""
+    command = root.get_command(ctx, name)
+    if command is not None and name in sections:
+        ctx.default_map = {name: option_defaults(sections[name], name, command, config_file)}
+
+
+def main() -> None:
+    """Run a command line; leave with the exit code that requirements.md gives its outcome."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; failures are told on standard error, each in one sentence."""
+    try:
+        outcome = root.main(arguments, prog_name="k0rdentd", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return _USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("k0rdentd: interrupted; run it again to go on", err=True)
+        return _INTERRUPTED
+    except Failure as error:
+        return _tell(str(error), error, error.exit_code, arguments)
+    except Exception as error:  # noqa: BLE001  # the last door: an operator gets a sentence
+        return _tell(f"internal error: {error!r}; run it with --debug to see where", error, 1, arguments)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _tell(sentence: str, error: Exception, code: int, arguments: list[str]) -> int:
+    click.echo(f"k0rdentd: {sentence}", err=True)
+    if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    return code
+
+
+if __name__ == "__main__":
+    main()
