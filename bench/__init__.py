@@ -1,0 +1,1 @@
+"""Throughput against real peers, and the bundles it is measured with."""
