@@ -12,12 +12,13 @@ from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
-from loader.report import human
+from loader.report import Report, human
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option
 from registry.storage.store import Store
 
+_FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
 
 
@@ -74,11 +75,19 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     if report is not None:
         report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
-    if run.report.failures:
-        raise LoaderError(
-            f"{len(run.report.failures)} of {run.report.members} members failed: "
-            + "; ".join(f"{each.path}: {each.error}" for each in run.report.failures)
-        )
+    _tell_failures(run.report)
+
+
+def _tell_failures(report: Report) -> None:
+    """Once more at the end: on a long load the lines about them are far up."""
+    if not report.failures:
+        return
+    for failure in report.failures[:_FAILURES_SHOWN]:
+        click.echo(f"  {failure.path}: {failure.error}", err=True)
+    raise LoaderError(
+        f"{len(report.failures)} of {report.members} members failed, the others are loaded: "
+        "mend or replace the bundle and load again; only what is missing is loaded"
+    )
 
 
 def _dry_run(source: Source, selection: Selection) -> None:

@@ -3,10 +3,13 @@
 Failure
 └── LoaderError
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
+    │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
         └── MemberTruncated  the archive ends before it should
 """
+
+from typing import ClassVar
 
 from registry.oci.errors import Failure
 
@@ -17,6 +20,12 @@ class LoaderError(Failure):
 
 class BundleInvalid(LoaderError):
     """The file or directory is no bundle, or cannot be read on."""
+
+
+class BundleMissing(BundleInvalid):
+    """There is no such file or directory, or it cannot be opened."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class BundleTruncated(BundleInvalid):

@@ -46,6 +46,8 @@ def reference_for(path: str, versions: Collection[str], prefix: str = "") -> Ref
     """
     folder, _, base = path.removesuffix(_SUFFIX).rpartition("/")
     name, tag = _split(base, {version.replace("+", "_") for version in versions})
+    if not name:
+        raise MemberInvalid("its path gives no name in front of the tag")
     repository = "/".join(part for part in (prefix.strip("/"), folder, name) if part)
     try:
         return Reference(RepositoryName.parse(repository), Tag.parse(tag))

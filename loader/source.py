@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from loader.errors import BundleInvalid, BundleTruncated, MemberInvalid
+from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, MemberInvalid
 from loader.naming import below_root, is_archive
 from loader.stream import FileStream, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
@@ -33,7 +33,7 @@ class Source:
         """Opens `path`.
 
         Raises:
-            BundleInvalid: there is no such file or directory, or it cannot be read.
+            BundleMissing: there is no such file or directory, or it cannot be opened.
         """
         self.path = path
         self._strip = strip
@@ -44,7 +44,7 @@ class Source:
                 self._file = self._open.enter_context(path.open("rb"))
                 os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         except OSError as error:
-            raise BundleInvalid(f"cannot open the bundle {path}: {error.strerror}") from error
+            raise BundleMissing(f"cannot open the bundle {path}: {error.strerror}") from error
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -11,6 +12,18 @@ from registry.config import default_workers as workers_default
 from registry.oci.errors import Failure
 from registry.options import storage_option
 from registry.storage.store import Store
+
+
+class SettingInvalid(Failure):
+    """The registry was told something that cannot work."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class PortUnusable(Failure):
+    """Nobody can listen on that address and port, at least not now."""
+
+    exit_code: ClassVar[int] = 4
 
 
 @click.command()
@@ -64,13 +77,13 @@ def registry(
 def _check(settings: RegistrySettings) -> None:
     """All that can be known to be wrong, before anything is started."""
     if settings.bundle is not None and not settings.bundle.exists():
-        raise Failure(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+        raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
     _check_port(settings.host, settings.port)
-    store = Store.open(settings.storage)
+    store = Store.open(settings.storage, create=settings.bundle is not None)
     empty = not store.list_repositories("", 1)
     store.close()
     if empty and settings.bundle is None:
-        raise Failure(f"{settings.storage[0]} is empty and no bundle is given: name one with --bundle-path")
+        raise SettingInvalid(f"{settings.storage[0]} is empty and no bundle is given: name one with --bundle-path")
 
 
 def _check_port(host: str, port: int) -> None:
@@ -80,7 +93,7 @@ def _check_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise Failure(
+        raise PortUnusable(
             f"cannot listen on {host} port {port}: {error.strerror}: choose another --host or --port"
         ) from error
 

@@ -51,7 +51,8 @@ def default_workers() -> int:
 
 def logging_config(settings: LogSettings) -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for gunicorn, which has loggers of its own."""
-    own = {"level": settings.level.upper(), "handlers": ["stderr"], "propagate": False}
+    errors = {"level": settings.level.upper(), "handlers": ["stderr"], "propagate": False}
+    requests = errors | {"level": "INFO" if settings.level == "debug" else "WARNING"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -61,5 +62,5 @@ def logging_config(settings: LogSettings) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": settings.form}},
         "root": {"level": settings.level.upper(), "handlers": ["stderr"]},
-        "loggers": {"gunicorn.error": own, "gunicorn.access": own},
+        "loggers": {"gunicorn.error": errors, "gunicorn.access": requests},
     }

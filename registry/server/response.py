@@ -38,6 +38,7 @@ class Response(GunicornResponse):  # type: ignore[misc]  # gunicorn is not typed
         self.sock.sendall(self._waiting, socket.MSG_MORE)
         self._waiting = b""
         _send(self.sock, body.filelike, self.response_length)
+        self.sent = self.response_length
         return True
 
     def close(self) -> None:

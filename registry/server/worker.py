@@ -1,5 +1,6 @@
 """The worker class: gunicorn's threads, with our response and limits on idle clients."""
 
+import logging
 import signal
 import socket
 import struct
@@ -45,7 +46,8 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
             self.log.debug("%s %s: cut short", req.method, req.path, exc_info=True)
             return False  # half a body is on the wire: only closing tells the client
         finally:
-            self.log.access(response, req, environ, timedelta(seconds=time.monotonic() - started))
+            if self.log.access_log.isEnabledFor(logging.INFO):  # collecting its fields costs 10 % of a small answer
+                self.log.access(response, req, environ, timedelta(seconds=time.monotonic() - started))
         return not response.should_close()
 
     def _answer(self, response: Response, environ: dict[str, Any]) -> None:

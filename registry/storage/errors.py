@@ -3,8 +3,8 @@
 Failure
 └── StorageError           exit code 4: a fault of the machine, not of the request
     ├── StorageFull        no space, or no quota
-    ├── StorageForeign     the directory is something else, or of a newer release
-    ├── StorageMissing     there is no store, and none was to be made
+    ├── StorageForeign     exit code 2: the directory is something else, or of a newer release
+    ├── StorageMissing     exit code 2: there is no store, and none was to be made
     ├── StorageBusy        another process does what only one may do at a time
     └── StorageUnusable    the directory cannot be read or written
 """
@@ -31,9 +31,13 @@ class StorageFull(StorageError):
 class StorageForeign(StorageError):
     """The directory holds something that is not a store of this release."""
 
+    exit_code: ClassVar[int] = 2
+
 
 class StorageMissing(StorageError):
     """There is no store in the directory."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class StorageBusy(StorageError):
