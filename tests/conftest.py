@@ -1,0 +1,134 @@
+"""What tests share: the store, bundles, and real servers and loaders as processes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bench.corpus import BundleSpec, Contents, write_bundle
+from registry.storage.store import Store
+
+COMMAND = (sys.executable, "-m", "installer.command")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `k0rdentd registry`."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of its gunicorn workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children if b"load" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def k0rdentd(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the real command to its end."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def serving(*arguments: str | Path, log: Path, wait_for: str = "/healthz") -> Iterator[Server]:
+    """A real registry on a free port of the loopback; drained and stopped at the end."""
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*COMMAND, "registry", "-H", "127.0.0.1", "-p", str(port), *map(str, arguments)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    server = Server(process, port, log)
+    try:
+        wait_until_answering(server, wait_for)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def wait_until_answering(server: Server, path: str, seconds: float = 60) -> None:
+    """Until `path` answers 200."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            pytest.fail(f"the registry ended: {server.log.read_text()}")
+        try:
+            if httpx.get(server.url + path).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    pytest.fail(f"{path} never answered 200: {server.log.read_text()}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A new, empty store."""
+    opened = Store.open([tmp_path / "store"])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Contents]:
+    """A small bundle with a member of every kind, and what is in it."""
+    path = tmp_path_factory.mktemp("bundle") / "airgap-bundle-1.2.3.tar.gz"
+    return path, write_bundle(BundleSpec(size=12_000_000, leading_folder=True), path, "tar.gz")
+
+
+@pytest.fixture(scope="session")
+def server(bundle: tuple[Path, Contents], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A registry that has loaded the small bundle; tests only read from it."""
+    folder = tmp_path_factory.mktemp("server")
+    arguments = ("-s", folder / "store", "-b", bundle[0], "--workers", "2")
+    with serving(*arguments, log=folder / "log", wait_for="/readyz") as running:
+        yield running
+
+
+def resolve(server: Server, repository: str, reference: str) -> httpx.Response:
+    """A manifest, over HTTP."""
+    return httpx.get(f"{server.url}/v2/{repository}/manifests/{reference}")
+
+
+def listing(*roots: Path) -> dict[str, str]:
+    """What `k0rdentd store ls` shows: digest by image."""
+    arguments: Sequence[str | Path] = [part for root in roots for part in ("-s", root)]
+    shown = k0rdentd("store", "ls", *arguments)
+    assert shown.returncode == 0, shown.stderr
+    return dict(re.findall(r"^(\S+)  (\S+)  \d+$", shown.stdout, re.MULTILINE))
