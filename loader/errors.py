@@ -5,6 +5,7 @@ Failure
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
     │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
+    ├── WorkerKilled         exit code 4: a process of the pool is gone
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
         └── MemberTruncated  the archive ends before it should
 """
@@ -30,6 +31,12 @@ class BundleMissing(BundleInvalid):
 
 class BundleTruncated(BundleInvalid):
     """The bundle ends in the middle of a member."""
+
+
+class WorkerKilled(LoaderError):
+    """A process of the pool was killed."""
+
+    exit_code: ClassVar[int] = 4
 
 
 class MemberInvalid(LoaderError):

@@ -4,21 +4,22 @@ import ctypes
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVarTuple
 
-from loader.errors import MemberTruncated
+from loader.errors import MemberInvalid, MemberTruncated, WorkerKilled
 from loader.stream import CHUNK, Extent
 from registry.oci.digest import Digest
 from registry.storage.blobs import BlobStore, BlobWriter, StoredBlob
-from registry.storage.errors import StorageError
 from registry.storage.roots import Root
 from registry.storage.uploads import LOAD_PREFIX
 
 _PR_SET_PDEATHSIG = 1
+Arguments = TypeVarTuple("Arguments")
 
 
 class Pool:
@@ -33,11 +34,17 @@ class Pool:
 
     def adopt(self, root: Root, path: Path, expected: Digest | None, size: int) -> Future[StoredBlob]:
         """Make a blob of a file that lies below `uploads/` of `root`."""
-        return self._executor.submit(_adopt, root, path, expected, size)
+        return self._submit(_adopt, root, path, expected, size)
 
     def copy(self, extent: Extent, expected: Digest | None) -> Future[StoredBlob]:
         """Make a blob of a part of a plain file."""
-        return self._executor.submit(_copy, self._blobs, extent, expected)
+        return self._submit(_copy, self._blobs, extent, expected)
+
+    def _submit(self, task: "Callable[[*Arguments], StoredBlob]", *arguments: *Arguments) -> Future[StoredBlob]:
+        try:
+            return self._executor.submit(task, *arguments)
+        except BrokenProcessPool as error:
+            raise _killed() from error
 
     def __enter__(self) -> Self:
         return self
@@ -53,12 +60,18 @@ def result(future: Future[StoredBlob]) -> StoredBlob:
 
     Raises:
         OCIError: the bytes do not match their digest or size.
-        StorageError: the disk refuses, or a process was killed.
+        StorageError: the disk refuses.
+        WorkerKilled: a process of the pool was.
+        MemberInvalid: the archive ends early or cannot be read.
     """
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise StorageError("a loading process was killed (out of memory?): run the load again, it goes on") from error
+        raise _killed() from error
+
+
+def _killed() -> WorkerKilled:
+    return WorkerKilled("a loading process was killed, perhaps for want of memory: load again, it goes on from here")
 
 
 def _adopt(root: Root, path: Path, expected: Digest | None, size: int) -> StoredBlob:
@@ -71,12 +84,20 @@ def _copy(blobs: BlobStore, extent: Extent, expected: Digest | None) -> StoredBl
         buffer = memoryview(bytearray(CHUNK))
         left = extent.size
         while left:
-            count = os.preadv(source.fileno(), [buffer[:left]], extent.offset + extent.size - left)
-            if count == 0:
-                raise MemberTruncated("the archive ends in the middle of a file")
+            count = _read(source.fileno(), buffer[:left], extent.offset + extent.size - left, extent.path)
             writer.write(buffer[:count])
             left -= count
         return writer.commit(expected, extent.size, durable=False)
+
+
+def _read(source: int, buffer: memoryview, offset: int, path: Path) -> int:
+    try:
+        count = os.preadv(source, [buffer], offset)
+    except OSError as error:
+        raise MemberInvalid(f"cannot read it from {path}: {error.strerror}") from error
+    if count == 0:
+        raise MemberTruncated("the archive ends in the middle of a file")
+    return count
 
 
 def _prepare(parent: int) -> None:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, MemberInvalid
+from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
 from loader.naming import below_root, is_archive
-from loader.stream import FileStream, Window, open_stream
+from loader.stream import EMPTY, ByteStream, FileStream, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
@@ -46,7 +47,7 @@ class Source:
         except OSError as error:
             raise BundleMissing(f"cannot open the bundle {path}: {error.strerror}") from error
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of the file, or of all archives in the directory."""
         if self._file is not None:
@@ -60,10 +61,18 @@ class Source:
             return 0
         return os.lseek(self._file.fileno(), 0, os.SEEK_CUR)  # file.tell() would wait for the reading thread
 
-    @property
+    @cached_property
     def total(self) -> int | None:
-        """How many archives there are, if that can be known without reading them."""
-        return None if self._file is not None else sum(1 for _ in self._walk())
+        """How many archives there are, if that can be known without reading them: not of a compressed tar."""
+        if self._file is None:
+            return sum(1 for _ in self._walk())
+        with self.path.open("rb") as file, open_stream(self.path, file) as stream:
+            if not isinstance(stream, FileStream):
+                return None
+            try:
+                return sum(1 for _ in self._archives(stream))
+            except LoaderError:
+                return None  # reading it for good will tell what is wrong
 
     def members(self) -> Iterator[Member]:
         """The archives in the bundle's order; other files are passed over.
@@ -82,21 +91,31 @@ class Source:
         self._open.close()
 
     def _tar_members(self, file: BinaryIO) -> Iterator[Member]:
-        truncated = BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
         try:
             with open_stream(self.path, file) as stream:
-                for entry in read_entries(stream, truncated):
-                    if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
-                        yield self._member(entry.name, entry.content, _fault(entry))
+                for entry in self._archives(stream):
+                    yield self._member(entry.name, entry.content, _fault(entry))
         except MemberInvalid as error:  # a header of the bundle itself
             raise BundleInvalid(f"{self.path}: {error}") from error
 
+    def _archives(self, stream: ByteStream) -> Iterator[Entry]:
+        truncated = BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
+        for entry in read_entries(stream, truncated):
+            if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
+                yield entry
+
     def _directory_members(self) -> Iterator[Member]:
         for path in self._walk():
-            with path.open("rb") as file:
+            name = path.relative_to(self.path).as_posix()
+            try:
+                file = path.open("rb")
+            except OSError as error:
+                yield self._member(name, EMPTY, MemberInvalid(f"cannot open it: {error.strerror}"))
+                continue
+            with file:
                 size = os.fstat(file.fileno()).st_size
                 content = Window(FileStream(path, file), size, MemberInvalid("the file shrank while it was read"))
-                yield self._member(path.relative_to(self.path).as_posix(), content, None)
+                yield self._member(name, content, None)
 
     def _member(self, name: str, content: Window, fault: MemberInvalid | None) -> Member:
         try:

@@ -52,7 +52,10 @@ class FileStream:
         self._size = os.fstat(file.fileno()).st_size
 
     def read(self, count: int) -> bytes:
-        return self._file.read(count)
+        try:
+            return self._file.read(count)
+        except OSError as error:
+            raise unreadable(self._path, error) from error
 
     def skip(self, count: int) -> int:
         position = self._file.tell()
@@ -123,6 +126,14 @@ class Window:
     def drain(self) -> None:
         """Pass over what is left."""
         self.skip(self._left)
+
+
+EMPTY = Window(DecompressedStream(Path(os.devnull), io.BytesIO()), 0, LoaderError())
+
+
+def unreadable(path: Path, error: OSError) -> BundleInvalid:
+    """What a disk that cannot give a bundle's bytes amounts to."""
+    return BundleInvalid(f"cannot read {path}: {error.strerror}: check the medium it is on, or copy it anew")
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Snapshot:
 
     def load_state(self, bundle: str) -> dict[str, object] | None:
         """What the last load of this bundle said of itself."""
-        row = self._rows.get("loads", bundle.encode())
+        row = self._rows.get("loads", keys.text_key(bundle))
         return None if row is None else orjson.loads(row)
 
 
@@ -133,11 +133,13 @@ class Change(Snapshot):
         """The number of a storage root, given out when it is first seen."""
         row = self._rows.get("roots", root_id.encode())
         number = self.count("roots") if row is None else int(orjson.loads(row)["number"])
-        self._rows.put("roots", root_id.encode(), orjson.dumps({"number": number, "path": str(path)}))
+        fresh = orjson.dumps({"number": number, "path": str(path)})
+        if fresh != row:  # a full disk must not keep a store from being opened
+            self._rows.put("roots", root_id.encode(), fresh)
         return number
 
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
-        self._rows.put("loads", bundle.encode(), orjson.dumps(state))
+        self._rows.put("loads", keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle}))
 
 
 class Index:

@@ -47,6 +47,11 @@ def referrer_key(name: RepositoryName, subject: Digest, referrer: Digest) -> byt
     return digest_key(name, subject) + pack_digest(referrer)
 
 
+def text_key(text: str) -> bytes:
+    """For text of any length, such as a path: a key ends at 511 bytes."""
+    return pack_digest(Digest.of(text.encode("utf-8", "surrogateescape")))
+
+
 def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:
     return _BLOB.pack(size, root, time, checksum)
 

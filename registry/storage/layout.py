@@ -1,10 +1,10 @@
 """Where a blob, an upload, the index and the keys live below a storage root: paths only.
 
 ROOT/VERSION                          the layout's number and the root's id
-ROOT/index/                           LMDB (first root only)
+ROOT/index/                           LMDB (one root of a store has it)
 ROOT/blobs/<algorithm>/<2 hex>/<hex>  a blob, whole and verified
 ROOT/uploads/<id>                     bytes on their way to becoming a blob
-ROOT/pki/                             keys and certificates (first root only)
+ROOT/pki/                             keys and certificates (beside the index)
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,10 @@ class Layout:
     @property
     def index(self) -> Path:
         return self.root / "index"
+
+    @property
+    def index_file(self) -> Path:
+        return self.index / "data.mdb"
 
     @property
     def load_lock(self) -> Path:

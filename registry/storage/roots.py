@@ -40,6 +40,20 @@ def open_root(path: Path, *, create: bool) -> Root:
     return Root(layout, _read_id(layout))
 
 
+def index_root(roots: Sequence[Root]) -> Root:
+    """The root that holds the index, in whatever order they are named; the first one of a new store.
+
+    Raises:
+        StorageForeign: several do: they are roots of different stores.
+    """
+    holding = [root for root in roots if root.layout.index_file.exists()]
+    if len(holding) > 1:
+        raise StorageForeign(
+            f"{holding[1].layout.root} has an index of its own, it belongs to another store: leave it out"
+        )
+    return holding[0] if holding else roots[0]
+
+
 def place(roots: Sequence[Root], key: bytes) -> Root:
     """The root for new content: rendezvous hashing, weighted by classes of free space.
 
@@ -78,7 +92,6 @@ def _populate(layout: Layout) -> None:
         raise StorageForeign(f"{layout.root} holds {strangers[0]!r} and is no store: name an empty directory")
     layout.blobs.mkdir(exist_ok=True)
     layout.uploads.mkdir(mode=0o700, exist_ok=True)
-    layout.index.mkdir(mode=0o700, exist_ok=True)
     partial = layout.version.with_suffix(".partial")
     partial.write_text(json.dumps({"layout": VERSION, "id": str(uuid.uuid4())}) + "\n")
     with partial.open("rb") as file:

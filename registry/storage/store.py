@@ -18,7 +18,7 @@ from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.errors import StorageBusy, disk_errors
 from registry.storage.index import Change, Index, Snapshot, StoredManifest
-from registry.storage.roots import open_root
+from registry.storage.roots import index_root, open_root
 from registry.storage.uploads import LOAD_PREFIX
 
 
@@ -53,15 +53,15 @@ class Store:
 
     @classmethod
     def open(cls, paths: Sequence[Path], *, create: bool = True) -> Self:
-        """The store over these roots; the first one holds the index.
+        """The store over these roots; in a new store the first one gets the index.
 
         Raises:
             StorageMissing: there is none, and `create` is off.
-            StorageForeign: a directory is something else, or of a newer release.
+            StorageForeign: a directory is something else, of a newer release, or of another store.
             StorageUnusable: a directory cannot be read or written.
         """
         roots = [open_root(path, create=create) for path in paths]
-        index = Index(roots[0].layout.index)
+        index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
         return cls(BlobStore(numbered), index)
@@ -176,7 +176,7 @@ class Store:
         Raises:
             StorageBusy: another load is running.
         """
-        path = self.blobs.roots[0].layout.load_lock
+        path = index_root(self.blobs.roots).layout.load_lock
         with disk_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -1,0 +1,94 @@
+"""Who may import whom (ARCHITECTURE.md): a test, so that it stays true."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("registry", "loader", "installer", "bench")
+
+# package: what of ours it may import besides itself
+ALLOWED = {
+    "registry.oci": (),
+    "registry.storage": ("registry.oci",),
+    "registry.api": ("registry.oci", "registry.storage"),
+    "registry.server": ("registry.oci", "registry.storage", "registry.api", "registry.config", "registry.wsgi"),
+    "registry": ("registry",),
+    "loader": ("registry.oci", "registry.storage", "registry.options"),
+    "installer": ("registry.oci", "registry.config"),
+    "bench": ("registry", "loader"),
+}
+# module: the only files that may import it
+KEEPERS = {
+    "lmdb": {"registry/storage/environment.py"},
+    "gunicorn": {"registry/server/application.py", "registry/server/response.py", "registry/server/worker.py"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names, `from a import b` as `a.b`, wherever in the file they stand."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def owner(path: Path) -> str:
+    dotted = ".".join(path.parent.parts)
+    return dotted if dotted in ALLOWED else path.parts[0]
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_imports_go_one_way(path: Path) -> None:
+    own = owner(path)
+    for name in imports(path):
+        if name.split(".")[0] in PACKAGES:
+            assert within(name, own) or any(within(name, other) for other in ALLOWED[own]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_nothing_imports_a_command_line_or_an_entry_point(path: Path) -> None:
+    allowed = {"registry.wsgi"} if path == Path("registry/server/application.py") else set()
+    for name in imports(path):
+        tail = [part for part in name.split(".") if part in ("cli", "wsgi")]
+        assert not tail or any(within(name, each) for each in allowed) or name.split(".")[0] not in PACKAGES, name
+
+
+@pytest.mark.parametrize("module", KEEPERS)
+def test_some_libraries_have_one_keeper(module: str) -> None:
+    users = {str(path) for path in modules() if any(within(name, module) for name in imports(path))}
+    assert users == KEEPERS[module]
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import registry.oci.manifest", {"falcon", "lmdb", "orjson", "click"}),
+        ("import installer.command", {"falcon", "lmdb", "gunicorn", "zstandard", "rich"}),
+        ("import loader.cli", {"falcon", "gunicorn"}),
+    ],
+)
+def test_an_import_costs_only_what_it_needs(statement: str, unwanted: set[str]) -> None:
+    script = f"{statement}; import sys; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not unwanted & set(shown.stdout.split())
+
+
+def test_no_module_is_named_like_one_of_the_standard_library() -> None:
+    tops = {path.parts[0] for path in modules()}
+    assert not tops & sys.stdlib_module_names
+    assert not {path.stem for path in modules()} & {"utils", "helpers", "manager", "common"}
