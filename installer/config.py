@@ -58,6 +58,8 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     Raises:
         ConfigurationInvalid: it is no mapping, or names what the command does not have.
     """
+    if section is None:  # every line of it commented out
+        return {}
     if not isinstance(section, dict):
         raise ConfigurationInvalid(f"{path}: {name} must be a mapping of options")
     options = {_camel(option.name or ""): option for option in command.params if isinstance(option, click.Option)}

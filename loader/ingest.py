@@ -1,5 +1,6 @@
 """Archives of the bundle, read front to back: documents are kept, blobs go to the pool of processes."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
@@ -22,6 +23,7 @@ from registry.storage.uploads import LOAD_PREFIX, UploadFile
 _DOCUMENTS_LIMIT = 64 * 1024 * 1024
 # Blobs that wait to be hashed lie in the page cache; with more of them it would spill and be read back.
 _WAITING_LIMIT = 512 * 1024 * 1024
+_LAYER_NAME = re.compile(r"([0-9a-f]{64})\.tar")
 _LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 Blob = Future[StoredBlob]
@@ -104,7 +106,7 @@ class Ingest:
         elif is_blob(name):
             self._take_blob(entry, name, archive)
         elif name.endswith(_LAYER_SUFFIXES):
-            archive.blobs[name] = self._submit(b"", entry.content, None)
+            archive.blobs[name] = self._known_layer(name, entry.content.size) or self._submit(b"", entry.content, None)
 
     def _take_blob(self, entry: Entry, name: str, archive: Archive) -> None:
         digest = blob_digest(name)
@@ -124,6 +126,12 @@ class Ingest:
             archive.blobs[name] = self._seen[digest] = self._queue(self._pool.copy(extent, digest), extent.size)
         else:
             archive.blobs[name] = self._seen[digest] = self._submit(head, entry.content, digest)
+
+    def _known_layer(self, name: str, size: int) -> Blob | None:
+        """By its name: skopeo names a docker-archive's layers by their digests. A hint that saves a copy, no more."""
+        named = _LAYER_NAME.fullmatch(name)
+        blob = self._known(Digest("sha256", named[1])) if named else None
+        return blob if blob is not None and blob.result().size == size else None
 
     def _known(self, digest: Digest) -> Blob | None:
         """The blob, if the store has it, or if another archive of this bundle brought it and it was good."""

@@ -32,6 +32,8 @@ def read_layout(files: Mapping[str, bytes]) -> Layout:
         MemberInvalid: index.json lists no image or several, or a manifest is missing or of another size.
         ManifestInvalid, DigestInvalid: a document is not what it should be.
     """
+    if INDEX not in files:
+        raise MemberInvalid("no index.json is in it")
     documents = blob_documents(files)
     root = _root_descriptor(files[INDEX])
     manifests = _walk(root, documents)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+from gunicorn import util
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
@@ -47,6 +48,8 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
 
     def run(self) -> None:
         """Serve until told to stop."""
+        if self._settings.background:
+            util.daemonize()
         RegistryArbiter(self).run()
 
     def _start_loader(self, arbiter: RegistryArbiter) -> None:
@@ -72,7 +75,6 @@ def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
         "graceful_timeout": DRAIN_SECONDS,
         "loglevel": settings.log.level,
         "control_socket_disable": True,  # it would be made in the home directory
-        "daemon": settings.background,
         "proc_name": "k0rdentd-registry",
         # `sendfile` stays unset: gunicorn 27.0.1 turns it off when it is set to True.
     }

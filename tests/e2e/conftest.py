@@ -1,0 +1,67 @@
+"""What the client tests share: a registry while it is loaded and after a restart, and a containerd that mirrors it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bench.corpus import Contents
+from tests.conftest import Server, k0rdentd, serving
+from tests.e2e.containerd import Containerd, running_containerd
+from tests.e2e.images import write_runnable_bundle
+
+
+@pytest.fixture(scope="session")
+def runnable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second bundle, of images with a busybox."""
+    return write_runnable_bundle(tmp_path_factory.mktemp("runnable"))
+
+
+@pytest.fixture(scope="session", params=["loading", "restarted"])
+def server(
+    request: pytest.FixtureRequest,
+    bundle: tuple[Path, Contents],
+    runnable: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """A registry that holds both bundles: in the life in which it loaded them, and in its next without them."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as first_life:
+        running = first_life.enter_context(loading(folder, bundle[0], runnable))
+        if request.param == "loading":
+            yield running
+            return
+    with serving_verbosely("-s", folder / "store", log=folder / "next.log") as running:
+        yield running
+
+
+@contextmanager
+def loading(folder: Path, bundle: Path, runnable: Path) -> Iterator[Server]:
+    """A registry started with a copy of the bundle, which is gone later; the other comes while it serves."""
+    copy = folder / bundle.name
+    os.link(bundle, copy)
+    with serving_verbosely("-s", folder / "store", "-b", copy, log=folder / "log") as running:
+        loaded = k0rdentd("load", runnable, "-s", folder / "store")
+        assert loaded.returncode == 0, loaded.stderr
+        copy.unlink()
+        yield running
+
+
+@contextmanager
+def serving_verbosely(*arguments: str | Path, log: Path) -> Iterator[Server]:
+    """A registry that logs every request."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("K0RDENTD_LOG_LEVEL", "debug")
+            running = stack.enter_context(serving(*arguments, "--workers", "2", log=log, wait_for="/readyz"))
+        yield running
+
+
+@pytest.fixture
+def containerd(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    """A containerd that takes the images of quay.io from the registry."""
+    with running_containerd(tmp_path_factory.mktemp("containerd")) as daemon:
+        daemon.mirror("quay.io", server)
+        yield daemon

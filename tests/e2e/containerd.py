@@ -1,0 +1,139 @@
+"""containerd with everything of its own in one folder, and nothing of it left at the end."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Server
+from tests.e2e.clients import SECONDS, attempt, program, run
+
+CONFIG = """\
+version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "{folder}/containerd.sock"
+"""
+# containerd 1 takes no file without a [host] table; `server` keeps it from asking the public registry afterwards.
+HOSTS = """\
+server = "{url}"
+[host."{url}"]
+  capabilities = ["pull", "resolve"]
+"""
+NATIVE = ("--snapshotter", "native")  # overlayfs cannot stand on every file system
+
+
+@dataclass(frozen=True)
+class Containerd:
+    """A running containerd."""
+
+    folder: Path
+
+    @property
+    def client(self) -> tuple[str, str]:
+        """The options of `ctr` that reach it."""
+        return "--address", f"{self.folder}/containerd.sock"
+
+    def mirror(self, upstream: str, server: Server) -> None:
+        """Have images of `upstream` pulled from `server`."""
+        hosts = self.folder / "certs.d" / upstream / "hosts.toml"
+        hosts.parent.mkdir(parents=True)
+        hosts.write_text(HOSTS.format(url=server.url))
+
+    def pull(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Pull and unpack `image`."""
+        hosts = ("--hosts-dir", self.folder / "certs.d")
+        return attempt("ctr", *self.client, "images", "pull", *hosts, *NATIVE, *options, image)
+
+    def digests(self) -> dict[str, str]:
+        """Digest by image, of all that it has."""
+        lines = run("ctr", *self.client, "images", "ls").splitlines()[1:]
+        return {name: digest for name, _, digest, *_ in map(str.split, lines)}
+
+    def run(self, image: str, *command: str) -> str:
+        """What `command` prints in a container of `image`, made by runc."""
+        runtime = ("--runc-binary", program("runc"), "--runc-root", self.folder / "runc")
+        fifos = ("--fifo-dir", self.folder / "fifo")
+        return run("ctr", *self.client, "run", "--rm", *NATIVE, *runtime, *fifos, image, "e2e", *command)
+
+
+@contextmanager
+def running_containerd(folder: Path) -> Iterator[Containerd]:
+    """A containerd that lives in `folder`; its daemon, shims, containers and mounts are gone at the end."""
+    if os.geteuid() != 0:
+        pytest.fail("containerd and runc need root: run these tests as root")
+    config = folder / "config.toml"
+    config.write_text(CONFIG.format(folder=folder))
+    with (folder / "log").open("wb") as log:
+        command = [program("containerd"), "--config", str(config)]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    daemon = Containerd(folder)
+    try:
+        wait_until_answering(daemon, process)
+        yield daemon
+    finally:
+        remove_tasks(daemon)
+        stop(process)
+        clean(folder)
+
+
+def wait_until_answering(daemon: Containerd, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while attempt("ctr", *daemon.client, "version").returncode != 0:
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"containerd does not answer: {(daemon.folder / 'log').read_text()}")
+        time.sleep(0.02)
+
+
+def remove_tasks(daemon: Containerd) -> None:
+    """Those that a failed test left, with the daemon's help; it may be dead too."""
+    for task in attempt("ctr", *daemon.client, "tasks", "ls", "-q").stdout.split():
+        attempt("ctr", *daemon.client, "tasks", "delete", "--force", task)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def clean(folder: Path) -> None:
+    """Take away what should be gone by now, and say so."""
+    containers, shims = list((folder / "runc").glob("*/*")), shims_of(folder)
+    for container in containers:
+        attempt("runc", "--root", container.parent, "delete", "--force", container.name)
+    for shim in shims:
+        os.kill(shim, signal.SIGKILL)
+    mounts = mounts_below(folder)
+    for mount in mounts:
+        attempt("umount", "--lazy", mount)
+    assert (containers, shims, mounts) == ([], [], []), f"{folder}: containerd left containers, shims or mounts behind"
+
+
+def shims_of(folder: Path) -> list[int]:
+    """Processes told, on their command line, of a socket in `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"{folder}/containerd.sock".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+    return found
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Mount points, the deepest first."""
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)
