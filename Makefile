@@ -1,0 +1,66 @@
+# Everything a developer or a CI machine does. On a fresh Debian with Python 3.11: `make run`, `make test`.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+BUNDLE ?=
+SIZE ?= 200MB
+# Real clients for the tests, peers for the bench.
+CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace
+PEERS := docker-registry nginx-light wrk
+
+.DEFAULT_GOAL := help
+.PHONY: help venv clients peers run test check fix e2e bench lock clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/ready ## Make the virtual environment, from the lock file
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	$(PYTHON) -m venv $(VENV) || { echo "python venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clients: ## Install the real clients that the tests use (apt)
+	@sh tests/install-packages $(CLIENTS)
+
+peers: ## Install what the bench measures against (apt)
+	@sh tests/install-packages $(CLIENTS) $(PEERS)
+
+run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path for a real one)
+	@sh tests/install-packages skopeo
+	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE),--size $(SIZE))
+
+test: venv peers ## Run every test, with real clients and faults
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: venv ## Lint, type-check and run the tests that take no clients and little time
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not client'
+
+fix: venv ## Format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+e2e: venv clients ## Run the tests with real clients alone
+	$(BIN)/python -m pytest -m client
+
+bench: venv peers ## Measure loading and serving beside their peers
+	$(BIN)/k0rdentd bench load
+	$(BIN)/k0rdentd bench pull
+
+lock: venv ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5,<8'
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what was made, the sample store too
+	rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,99 @@
+"""`make run`: load a bundle, serve it, pull one image back with skopeo, and check every byte of it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bench.corpus import BundleSpec, ByteSize, write_bundle
+
+FOLDER = Path("var")
+COMMAND = (sys.executable, "-m", "installer.command")
+
+
+class DemoFailed(click.ClickException):
+    """A step did not do what it should."""
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path, exists=True), help="A real bundle; otherwise one is made.")
+@click.option("--size", type=ByteSize(), default="200MB", show_default=True, help="Size of the bundle that is made.")
+@click.option("--port", default=5000, show_default=True)
+@click.option("--image", help="What to pull, as repository:tag; otherwise k0s, or whatever comes last.")
+def main(bundle: Path | None, size: int, port: int, image: str | None) -> None:
+    """Load, serve, pull, check."""
+    bundle = bundle or _sample(size)
+    store = FOLDER / "store"
+    with _registry(bundle, store, port) as url:
+        _wait_until_ready(url)
+        names = _images(store)
+        click.echo(f"{len(names)} images and charts are served at {url}")
+        chosen = image or next((name for name in names if name.startswith("k0sproject/k0s:")), names[-1])
+        count, total = _pull(f"127.0.0.1:{port}/{chosen}")
+    click.echo(f"{chosen}: {count} blobs, {total} bytes pulled by skopeo, every digest right")
+    click.echo(f"serve it again with: k0rdentd registry -s {store}")
+
+
+def _sample(size: int) -> Path:
+    path = FOLDER / "airgap-bundle-1.2.3.tar.gz"
+    FOLDER.mkdir(exist_ok=True)
+    click.echo(f"making a sample bundle of {size / 1e6:.0f} MB")
+    write_bundle(BundleSpec(size, nested=False), path, "tar.gz")  # skopeo copy --all refuses nested indexes
+    return path
+
+
+@contextmanager
+def _registry(bundle: Path, store: Path, port: int) -> Iterator[str]:
+    options = ["-s", str(store), "-b", str(bundle), "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen([*COMMAND, "registry", *options])
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(url: str) -> None:
+    """A refused connection means that it starts, a 503 that it loads; a load that failed is the end."""
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/readyz").close()
+        except urllib.error.HTTPError as answer:
+            told = answer.read().decode().strip()
+            if told.endswith(("failed", "interrupted")):
+                raise DemoFailed(told) from answer
+        except urllib.error.URLError:
+            pass
+        else:
+            return
+        time.sleep(0.1)
+
+
+def _images(store: Path) -> list[str]:
+    shown = subprocess.run([*COMMAND, "store", "ls", "--json", "-s", store], capture_output=True, check=True)
+    return [image["image"] for image in json.loads(shown.stdout)]
+
+
+def _pull(image: str) -> tuple[int, int]:
+    """How many blobs and bytes of the image skopeo got, each checked against its digest."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = ["skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{image}", f"oci:{folder}/image:pulled"]
+        subprocess.run(copy, check=True, stdout=subprocess.DEVNULL)
+        blobs = list(Path(folder, "image", "blobs", "sha256").iterdir())
+        for blob in blobs:
+            if hashlib.sha256(blob.read_bytes()).hexdigest() != blob.name:
+                raise DemoFailed(f"{blob.name} does not hash to its name")
+        return len(blobs), sum(blob.stat().st_size for blob in blobs)
+
+
+if __name__ == "__main__":
+    main()
