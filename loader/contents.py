@@ -108,6 +108,7 @@ def _kind(root: Manifest) -> str:
 def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
     """The JSON documents of an archive, and with `blob_limit` its other small blobs too."""
     files: dict[str, bytes] = {}
+    held = 0
     for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
         name = entry.name.removeprefix("./")
         if entry.kind is not Kind.FILE or entry.content.size > SIZE_LIMIT:
@@ -115,7 +116,8 @@ def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
         head = entry.content.read(1)
         if name.endswith(".json") or (is_blob(name) and (head == b"{" or entry.content.size <= blob_limit)):
             files[name] = head + entry.content.read(entry.content.size)
-        if sum(map(len, files.values())) > _CHART_LIMIT:
+            held += len(files[name])
+        if held > _CHART_LIMIT:
             raise MemberInvalid(f"its documents have more than {_CHART_LIMIT} bytes")
     return files
 

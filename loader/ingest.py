@@ -38,6 +38,8 @@ class Archive:
     documents: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    held: int = 0
+    """Bytes of documents."""
     fault: MemberInvalid | OCIError | None = None
 
     @property
@@ -178,9 +180,11 @@ class Ingest:
 
 
 def _read_document(head: bytes, content: Window, archive: Archive) -> bytes:
-    held = sum(map(len, archive.documents.values()))
-    if content.size > SIZE_LIMIT or held + content.size > _DOCUMENTS_LIMIT:
+    if content.size > SIZE_LIMIT:
         raise MemberInvalid(f"a document of {content.size} bytes is more than the {SIZE_LIMIT} that are taken")
+    archive.held += content.size
+    if archive.held > _DOCUMENTS_LIMIT:
+        raise MemberInvalid(f"its documents have more than the {_DOCUMENTS_LIMIT} bytes that are taken")
     return head + content.read(content.size)
 
 
