@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from gunicorn.http import wsgi
+from gunicorn.http.errors import ParseException
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -28,7 +29,7 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
 
     def enqueue_req(self, conn: TConn) -> None:
         if not conn.initialized:
-            _limit_idling(conn.sock)
+            _limit_idling(conn.sock, getattr(self.app, "idle_seconds", IDLE_SECONDS))
         super().enqueue_req(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
@@ -36,6 +37,7 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         started = time.monotonic()
         response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Response)
         environ["wsgi.multithread"] = True
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             response.force_close()
         try:
@@ -64,8 +66,23 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
                 body.close()
 
 
-def _limit_idling(sock: socket.socket) -> None:
+class _Body:
+    """gunicorn's request body; chunks that are malformed are the client's fault, as a lost connection is."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, none at the end; an OSError where the client did not keep to the protocol."""
+        try:
+            piece: bytes = self._body.read(size)
+        except ParseException as error:
+            raise ConnectionAbortedError(str(error)) from error
+        return piece
+
+
+def _limit_idling(sock: socket.socket, seconds: int) -> None:
     """In the kernel, so that a blocking sendfile is covered and costs nothing."""
-    limit = struct.pack("ll", IDLE_SECONDS, 0)
+    limit = struct.pack("ll", seconds, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
