@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 import falcon
 
@@ -25,15 +26,22 @@ class BodyTooLarge(OCIError):
     code, status, message = "SIZE_INVALID", 413, "blob too large"
 
 
-def pieces(req: falcon.Request, limit: int, before: int = 0) -> Iterator[bytes]:
-    """The body, piece by piece; `before` bytes of the blob are there already.
+class Chunk(NamedTuple):
+    """What a request says of its body: where in the blob it begins, and its length; None where it does not say."""
+
+    first: int | None
+    length: int | None
+
+
+def pieces(req: falcon.Request, limit: int, before: int = 0, length: int | None = None) -> Iterator[bytes]:
+    """The body, piece by piece; `before` bytes of the blob are there already, and `length` are announced.
 
     Raises:
         BodyTooLarge: the blob gets more than `limit` bytes.
-        SizeInvalid: the body ends before its Content-Length.
+        SizeInvalid: the body is shorter, or longer, than was said.
         BlobUploadInvalid: it breaks off, or its chunks are malformed.
     """
-    length = req.content_length
+    length = req.content_length if length is None else length
     if before + (length or 0) > limit:
         raise BodyTooLarge(f"more than {limit} bytes")
     count = 0
@@ -41,6 +49,8 @@ def pieces(req: falcon.Request, limit: int, before: int = 0) -> Iterator[bytes]:
         count += len(piece)
         if before + count > limit:
             raise BodyTooLarge(f"more than {limit} bytes")
+        if length is not None and count > length:  # only without a Content-Length: the server cuts at that
+            raise SizeInvalid(f"the body has more than {length} bytes")
         yield piece
     if length is not None and count < length:
         raise SizeInvalid(f"the body ended after {count} of {length} bytes")
@@ -59,8 +69,8 @@ def read_limited(req: falcon.Request, limit: int) -> bytes:
         raise ManifestTooLarge(f"more than {limit} bytes") from error
 
 
-def content_range(req: falcon.Request) -> int | None:
-    """Where the chunk says that it begins (end-5), None where it does not say.
+def content_range(req: falcon.Request) -> Chunk:
+    """Where the chunk says that it lies (end-5).
 
     Raises:
         BlobUploadInvalid: the header is not `<first>-<last>`.
@@ -68,14 +78,15 @@ def content_range(req: falcon.Request) -> int | None:
     """
     header = req.get_header("Content-Range")
     if header is None:
-        return None
+        return Chunk(None, req.content_length)
     match = _CONTENT_RANGE.fullmatch(header)
     if match is None:
         raise BlobUploadInvalid(f"Content-Range {header[:80]!r} is not <first>-<last>")
     first, last = int(match[1]), int(match[2])
-    if last < first - 1 or (req.content_length is not None and last - first + 1 != req.content_length):
+    length = last - first + 1
+    if length < 0 or req.content_length not in (None, length):
         raise SizeInvalid(f"Content-Range {header!r} and Content-Length {req.content_length} disagree")
-    return first
+    return Chunk(first, length)
 
 
 def upload_range(offset: int) -> str:

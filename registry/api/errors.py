@@ -61,6 +61,7 @@ def _http(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, p
     resp.set_headers(dict(error.headers or {}))
     resp.content_type = falcon.MEDIA_JSON
     resp.data = document(Unsupported.code, error.title, error.description or "")
+    drain(req)
 
 
 def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, params: dict[str, Any]) -> None:
@@ -68,6 +69,7 @@ def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, pa
     resp.status = falcon.HTTP_507 if isinstance(error, StorageFull) else falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "the registry's storage failed; its log says how\n"
+    drain(req)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
@@ -76,3 +78,4 @@ def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, pa
     resp.status = falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "internal error; the registry's log says more\n"
+    drain(req)

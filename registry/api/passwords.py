@@ -12,7 +12,8 @@ import bcrypt
 
 from registry.oci.errors import Failure
 
-_ENTRY = re.compile(r"([^:]+):(\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53})")
+# A cost that bcrypt does not know would be an error at the first login, not at the start.
+_ENTRY = re.compile(r"([^:]+):(\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53})")
 _REMEMBERED = 1024
 _BCRYPT_LIMIT = 72  # bytes; more of a password is not looked at
 
@@ -49,15 +50,21 @@ class Passwords:
         proof = hashlib.blake2b(f"{user}\0{password}".encode(), key=self._key).digest()
         if proof in self._verified:
             return True
-        known = self._users.get(user)
-        right = bcrypt.checkpw(password.encode()[:_BCRYPT_LIMIT], known or _decoy(self._users))
+        users = self._users
+        known = users.get(user)
+        right = bcrypt.checkpw(password.encode()[:_BCRYPT_LIMIT], known or _decoy(users))
         if known is None or not right:
             return False
+        self._remember(proof, users)
+        return True
+
+    def _remember(self, proof: bytes, users: dict[str, bytes]) -> None:
+        """Unless the file changed while bcrypt was at work."""
         with self._lock:
-            self._verified[proof] = None
+            if self._users is users:
+                self._verified[proof] = None
             while len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
-        return True
 
     def _reread(self) -> None:
         """A file that is gone or damaged meanwhile lets nobody in."""

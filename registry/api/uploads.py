@@ -63,15 +63,17 @@ class Upload:
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, upload: str) -> None:
         """end-5: the next chunk, or a stream of any length."""
-        at, before = content_range(req), self._store.uploads.offset(name, upload)
-        offset = self._store.uploads.append(name, upload, pieces(req, self._limit, before), at)
+        chunk, before = content_range(req), self._store.uploads.offset(name, upload)
+        body = pieces(req, self._limit, before, chunk.length)
+        offset = self._store.uploads.append(name, upload, body, chunk.first)
         _accepted(resp, name, upload, offset)
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, upload: str) -> None:
         """end-6: the last bytes, if any are missing, and what all of them must hash to."""
         digest = _asked_digest(req)
-        at, before = content_range(req), self._store.uploads.offset(name, upload)
-        self._store.uploads.finish(name, upload, digest, pieces(req, self._limit, before), at)
+        chunk, before = content_range(req), self._store.uploads.offset(name, upload)
+        body = pieces(req, self._limit, before, chunk.length)
+        self._store.uploads.finish(name, upload, digest, body, chunk.first)
         created(resp, name, digest)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, upload: str) -> None:

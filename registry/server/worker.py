@@ -1,11 +1,13 @@
 """The worker class: gunicorn's threads, with our response and limits on idle clients."""
 
 import logging
+import selectors
 import signal
 import socket
 import struct
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gunicorn.http import wsgi
@@ -28,9 +30,23 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def enqueue_req(self, conn: TConn) -> None:
+        """A thread for the connection, once it has sent something: gunicorn's would wait 5 s for the first byte."""
+        idle = getattr(self.app, "idle_seconds", IDLE_SECONDS)
+        if not conn.initialized and not conn.data_ready and not _has_sent(conn.sock):
+            conn.timeout = time.monotonic() + idle
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+            return
         if not conn.initialized:
-            _limit_idling(conn.sock, getattr(self.app, "idle_seconds", IDLE_SECONDS))
+            _limit_idling(conn.sock, idle)
+            conn.data_ready = True
         super().enqueue_req(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A stop waits no longer for who has sent nothing yet than for who is between two requests."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """Answer one request; True where the connection may carry another."""
@@ -79,6 +95,17 @@ class _Body:
         except ParseException as error:
             raise ConnectionAbortedError(str(error)) from error
         return piece
+
+
+def _has_sent(sock: socket.socket) -> bool:
+    """Whether there is something to read, be it the end."""
+    try:
+        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # reading it again tells why
+    return True
 
 
 def _limit_idling(sock: socket.socket, seconds: int) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUploadUnknown, TooManyRequests, UploadOutOfOrder
+from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadOutOfOrder
 from registry.oci.reference import RepositoryName
 from registry.storage.blobs import BlobStore, BlobWriter
-from registry.storage.errors import StorageError
+from registry.storage.errors import StorageError, StorageUnusable
 from registry.storage.index import Index, StoredUpload
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
@@ -83,29 +83,29 @@ class Sessions:
             if session.file.size:
                 for chunk in chunks:
                     session.file.append(chunk)
+                self._row(name, upload_id)  # a session that was cancelled meanwhile has taken nothing
                 return session.file.size
             writer = BlobWriter(root, session.file)
             for chunk in chunks:
                 writer.write(chunk)
             # A client that sends all in one PATCH has it hashed now, and PUT need not read it again.
-            with self._index.change() as change:
-                change.put_upload(replace(session.row, summary=writer.summary))
+            self._remember(replace(session.row, summary=writer.summary))
             return writer.summary.size
 
     def finish(
         self, name: RepositoryName, upload_id: str, digest: Digest, chunks: Iterable[bytes], at: int | None
     ) -> None:
-        """Add the last bytes, verify all, and let the repository see the blob. The session ends, also when it fails.
+        """Add the last bytes, verify all, and let the repository see the blob.
 
         Raises:
             BlobUploadUnknown, UploadOutOfOrder, TooManyRequests: as `append`; the session goes on.
-            DigestInvalid: the bytes do not hash to `digest`; they are gone.
+            DigestInvalid: the bytes do not hash to `digest`; they are gone, and the session with them.
         """
         with self._open(name, upload_id, at) as session:
             writer = self._last_bytes(session, digest, chunks)
             try:
                 blob = writer.commit(digest)
-            except BaseException:
+            except DigestInvalid:
                 self._forget(upload_id)
                 raise
             with self._index.change() as change:
@@ -130,7 +130,7 @@ class Sessions:
             rows = {row.id: row for row in snapshot.uploads()}
         for path in [path for root in self._blobs.roots for path in root.layout.uploads.iterdir()]:
             rows.pop(path.name, None)
-            if not path.name.startswith(LOAD_PREFIX) and _is_idle(path, seconds):
+            if not path.name.startswith(LOAD_PREFIX) and _is_abandoned(path, seconds):
                 self._forget(path.name)
                 path.unlink(missing_ok=True)
                 yield path.name
@@ -168,6 +168,9 @@ class Sessions:
             if at is not None and at != file.size:
                 raise UploadOutOfOrder(file.size)
             yield _Open(self._row(name, upload_id), file)  # read again: another writer may just have left
+        except StorageUnusable:
+            self._row(name, upload_id)  # its file is gone because it was cancelled: no fault of the disk
+            raise
         finally:
             file.close()
 
@@ -185,6 +188,12 @@ class Sessions:
     def _path(self, row: StoredUpload) -> Path:
         return self._blobs.root(row.root).layout.upload(row.id)
 
+    def _remember(self, row: StoredUpload) -> None:
+        with self._index.change() as change:
+            if change.upload(row.id) is None:
+                raise BlobUploadUnknown(row.id)  # cancelled meanwhile
+            change.put_upload(row)
+
     def _forget(self, upload_id: str) -> None:
         with self._index.change() as change:
             change.delete_upload(upload_id)
@@ -195,8 +204,15 @@ class Sessions:
             return snapshot.upload(row.id) is not None and not self._path(row).exists()
 
 
-def _is_idle(path: Path, seconds: float) -> bool:
+def _is_abandoned(path: Path, seconds: float) -> bool:
+    """Nothing was added for so long, and no request is at it: to verify a big blob takes its time, too."""
     try:
-        return time.time() - path.stat().st_mtime > seconds
-    except FileNotFoundError:
+        if time.time() - path.stat().st_mtime <= seconds:
+            return False
+        file = UploadFile.open(path)
+    except (FileNotFoundError, StorageUnusable):
         return False
+    try:
+        return file.try_lock()
+    finally:
+        file.close()

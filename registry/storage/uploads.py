@@ -43,12 +43,15 @@ class UploadFile:
         return os.fstat(self._descriptor).st_size
 
     def try_lock(self) -> bool:
-        """Be the only one to write to it; False where somebody is, or where it is gone meanwhile."""
+        """Be the only one to write to it; False where somebody is, or where it is a blob or gone meanwhile."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return os.fstat(self._descriptor).st_nlink > 0
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def append(self, chunk: bytes | memoryview) -> None:
         """Write all of `chunk` at the end.
