@@ -66,7 +66,7 @@ def _describe(req: falcon.Request, resp: falcon.Response, blob: StoredBlob) -> b
             ("Cache-Control", "max-age=31536000, immutable"),
         )
     )
-    if not is_match(req.get_header("If-None-Match"), etag):
+    if not is_match(req.get_header("If-None-Match"), digest):
         return False
     resp.status = falcon.HTTP_304
     return True

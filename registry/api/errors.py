@@ -65,7 +65,7 @@ def _http(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, p
 
 
 def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, params: dict[str, Any]) -> None:
-    _log.error("%s %s: %s", req.method, req.path, error)
+    _log.error("%s %r: %s", req.method, req.path, error)  # %r: a path may hold line breaks
     resp.status = falcon.HTTP_507 if isinstance(error, StorageFull) else falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "the registry's storage failed; its log says how\n"
@@ -74,7 +74,7 @@ def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, pa
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     """A fault of ours: the log gets the traceback, the client none of it."""
-    _log.exception("%s %s", req.method, req.path, exc_info=error)
+    _log.exception("%s %r", req.method, req.path, exc_info=error)
     resp.status = falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "internal error; the registry's log says more\n"

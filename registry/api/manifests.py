@@ -2,12 +2,13 @@
 
 import falcon
 
-from registry.api.base import is_match
+from registry.api.base import etags, is_match
 from registry.api.bodies import read_limited
 from registry.oci import manifest as oci
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid
 from registry.oci.reference import RepositoryName, Tag, TagOrDigest
+from registry.storage.condition import Condition
 from registry.storage.store import Store
 
 
@@ -25,7 +26,7 @@ class Manifest:
         etag = f'"{digest}"'
         resp.content_type = manifest.media_type
         resp.set_headers((("Docker-Content-Digest", digest), ("ETag", etag)))
-        if is_match(req.get_header("If-None-Match"), etag):
+        if is_match(req.get_header("If-None-Match"), digest):
             resp.status = falcon.HTTP_304
         else:
             resp.data = manifest.body
@@ -40,7 +41,7 @@ class Manifest:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
         manifest = oci.Manifest.parse(body, _media_type(req))
         tags = [reference] if isinstance(reference, Tag) else _asked_tags(req)
-        self._store.put_manifest(name, digest, manifest, tags)
+        self._store.put_manifest(name, digest, manifest, tags, _condition(req))
         resp.status = falcon.HTTP_201
         resp.set_headers({"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": str(digest)})
         if isinstance(reference, Digest) and tags:
@@ -59,6 +60,11 @@ class Manifest:
 def _media_type(req: falcon.Request) -> str | None:
     """Without parameters, which the specification says to ignore."""
     return (req.content_type or "").partition(";")[0].strip() or None
+
+
+def _condition(req: falcon.Request) -> Condition:
+    """Our ETags are the digests in quotes, always strong."""
+    return Condition(etags(req.get_header("If-Match")), etags(req.get_header("If-None-Match")))
 
 
 def _asked_tags(req: falcon.Request) -> list[Tag]:

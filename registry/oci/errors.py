@@ -13,6 +13,7 @@ Failure                      one sentence for an operator, and the exit code of 
     ├── ManifestUnknown      404  MANIFEST_UNKNOWN
     ├── NameInvalid          400  NAME_INVALID
     ├── NameUnknown          404  NAME_UNKNOWN
+    ├── PreconditionFailed   412  DENIED
     ├── RangeNotSatisfiable  416  UNSUPPORTED
     ├── SizeInvalid          400  SIZE_INVALID
     ├── SwitchedOff          405  UNSUPPORTED
@@ -116,6 +117,12 @@ class NameUnknown(OCIError):
     code, status, message = "NAME_UNKNOWN", 404, "repository name not known to registry"
 
 
+class PreconditionFailed(OCIError):
+    """What is there is not what the client expected."""
+
+    code, status, message = "DENIED", 412, "precondition failed"
+
+
 class RangeNotSatisfiable(OCIError):
     """The asked range begins behind the end of the blob."""
 
@@ -156,7 +163,7 @@ class Unauthorized(OCIError):
     code, status, message = "UNAUTHORIZED", 401, "authentication required"
 
     def __init__(self, challenge: str) -> None:
-        super().__init__()
+        super().__init__("log in, or check user and password")  # without a detail Go clients show one word
         self.challenge = challenge
 
 

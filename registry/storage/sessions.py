@@ -7,7 +7,7 @@ lock makes writers take turns, and nothing else is kept: not in a process, not i
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadOutOfOrder
 from registry.oci.reference import RepositoryName
 from registry.storage.blobs import BlobStore, BlobWriter
-from registry.storage.errors import StorageError, StorageUnusable
+from registry.storage.errors import StorageError, StorageFull, StorageUnusable
 from registry.storage.index import Index, StoredUpload
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
@@ -88,7 +88,9 @@ class Sessions:
             writer = BlobWriter(root, session.file)
             for chunk in chunks:
                 writer.write(chunk)
-            # A client that sends all in one PATCH has it hashed now, and PUT need not read it again.
+            # A client that sends all in one PATCH has it hashed now, and PUT need not read it again. The
+            # bytes are made durable before the row that speaks for them: power may fail between the two.
+            session.file.sync()
             self._remember(replace(session.row, summary=writer.summary))
             return writer.summary.size
 
@@ -121,8 +123,8 @@ class Sessions:
             BlobUploadUnknown: there is no such session in this repository.
         """
         path = self._path(self._row(name, upload_id))
+        path.unlink(missing_ok=True)  # first: on a full disk the index needs this space to forget the row
         self._forget(upload_id)
-        path.unlink(missing_ok=True)
 
     def expire(self, seconds: float) -> Iterator[str]:
         """End the sessions to which nothing was added for so long, and remove files that belong to none."""
@@ -131,8 +133,9 @@ class Sessions:
         for path in [path for root in self._blobs.roots for path in root.layout.uploads.iterdir()]:
             rows.pop(path.name, None)
             if not path.name.startswith(LOAD_PREFIX) and _is_abandoned(path, seconds):
-                self._forget(path.name)
-                path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)  # first, as in cancel
+                with suppress(StorageFull):  # the row is seen to be an orphan next time
+                    self._forget(path.name)
                 yield path.name
         for row in rows.values():  # a file became a blob, or was lost, and its row was left by a crash
             if self._is_orphan(row):

@@ -1,8 +1,6 @@
 """The store: what a resource or the loader asks for, done in the safe order. The one door to blobs and index."""
 
-import fcntl
 import itertools
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,12 +10,19 @@ from typing import BinaryIO, Self
 
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from registry.oci.errors import (
+    BlobUnknown,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+)
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
 from registry.storage.blobs import BlobStore, StoredBlob
-from registry.storage.errors import StorageBusy, disk_errors
+from registry.storage.condition import UNCONDITIONAL, Condition
+from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Index, Snapshot, StoredManifest
+from registry.storage.locks import locked
 from registry.storage.roots import index_root, open_root
 from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
@@ -173,13 +178,23 @@ class Store:
                 raise ManifestBlobUnknown(f"{image.reference}: root manifest {image.root}")
             change.put_tag(name, image.reference.tag, image.root)
 
-    def put_manifest(self, name: RepositoryName, digest: Digest, manifest: Manifest, tags: Sequence[Tag]) -> None:
+    def put_manifest(
+        self,
+        name: RepositoryName,
+        digest: Digest,
+        manifest: Manifest,
+        tags: Sequence[Tag],
+        condition: Condition = UNCONDITIONAL,
+    ) -> None:
         """Store a manifest under its digest and tags, in one transaction.
 
         Raises:
             ManifestBlobUnknown: it needs a blob or manifest that this repository does not have.
+            PreconditionFailed: `condition` does not hold for what the first tag, or the digest, is now.
         """
         with self._index.change() as change:
+            present = digest if change.has_manifest(name, digest) else None
+            condition.require(change.tagged(name, tags[0]) if tags else present)
             _require_content(change, name, manifest)
             change.put_manifest(name, digest, manifest)
             for tag in tags:
@@ -231,7 +246,7 @@ class Store:
         Raises:
             StorageBusy: another load is running.
         """
-        with _locked(index_root(self.blobs.roots).layout.load_lock) as alone:
+        with locked(index_root(self.blobs.roots).layout.load_lock) as alone:
             if not alone:
                 raise StorageBusy("another load into this store is running: wait for it, or stop it")
             self._remove_leftovers()
@@ -243,7 +258,7 @@ class Store:
     @contextmanager
     def housekeeping(self) -> Iterator[bool]:
         """Whether this thread, of all processes, is the one to clean up now."""
-        with _locked(index_root(self.blobs.roots).layout.housekeeping_lock) as alone:
+        with locked(index_root(self.blobs.roots).layout.housekeeping_lock) as alone:
             yield alone
 
     def _remove_leftovers(self) -> None:
@@ -264,22 +279,6 @@ def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Dig
             sizes[stored.digest] = len(stored.body)
             waiting += [child.digest for child in manifest.children]
     return sizes
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Whether the lock was free; the kernel frees it when its holder dies."""
-    with disk_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
 
 
 def _require_content(change: Change, name: RepositoryName, manifest: Manifest) -> None:

@@ -1,6 +1,7 @@
 """Uploads go on after the server, a worker or the client went away in the middle."""
 
 import os
+import random
 import signal
 import socket
 import time
@@ -14,7 +15,7 @@ from registry.oci.digest import Digest
 from tests.conformance.repository import Repository
 from tests.conftest import Server, serving
 
-CONTENT = os.urandom(24_000_000)
+CONTENT = random.Random(__name__).randbytes(24_000_000)
 DIGEST = Digest.of(CONTENT)
 HALF = len(CONTENT) // 2
 

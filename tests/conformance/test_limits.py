@@ -10,18 +10,30 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.layout import INDEX
 from registry.oci.digest import Digest
-from tests.conformance.repository import Repository, refused, slices
+from tests.conformance.repository import Repository, body_of, refused, slices
 from tests.conftest import Server, serving
 
-SIZE, UPLOADS = 1_000_000, 3
+SIZE, UPLOADS, MANIFEST = 1_000_000, 3, 6_000_000
 
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Small blobs, few uploads, little patience."""
     folder = tmp_path_factory.mktemp("limited")
-    options = ("--max-blob-size", str(SIZE), "--max-uploads", str(UPLOADS), "--idle-timeout", "1", "--workers", "2")
+    options = (
+        "--max-manifest-size",
+        str(MANIFEST),
+        "--max-blob-size",
+        str(SIZE),
+        "--max-uploads",
+        str(UPLOADS),
+        "--idle-timeout",
+        "1",
+        "--workers",
+        "2",
+    )
     with serving("-s", folder / "store", "--push", "anonymous", *options, log=folder / "log") as server:
         yield server
 
@@ -53,6 +65,16 @@ def test_a_blob_has_at_most_so_many_bytes(small: Repository, size: int, sends: s
             refused(answer, 413, "SIZE_INVALID")
             assert small.status(f"blobs/{digest}") == 404
     small.request("DELETE", location)
+
+
+@pytest.mark.parametrize(("size", "status"), [(MANIFEST, 201), (MANIFEST + 1, 413)])
+def test_a_manifest_has_at_most_as_many_bytes_as_the_operator_says(small: Repository, size: int, status: int) -> None:
+    empty = body_of({"schemaVersion": 2, "mediaType": INDEX, "manifests": [], "annotations": {"a": ""}})
+    body = empty.replace(b'""', b'"' + b"x" * (size - len(empty)) + b'"')
+    assert len(body) == size
+    answer = small.request("PUT", "manifests/large", content=body, headers={"Content-Type": INDEX})
+    assert answer.status_code == status, answer.text
+    assert (small.status("manifests/large") == 200) == (status == 201)
 
 
 def test_the_limit_is_for_all_chunks_together(small: Repository) -> None:

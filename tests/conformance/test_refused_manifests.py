@@ -1,6 +1,6 @@
 """end-7: manifests that are not taken, why, and that nothing of them stays."""
 
-import os
+import random
 
 import pytest
 
@@ -9,7 +9,7 @@ from registry.oci import mediatype
 from registry.oci.digest import Digest
 from tests.conformance.repository import Repository, body_of, changed, refused, slices
 
-MISSING = str(Digest.of(os.urandom(9)))
+MISSING = str(Digest.of(random.Random(__name__).randbytes(9)))
 SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 DESCRIPTOR = {"mediaType": mediatype.OCI_LAYER, "digest": MISSING, "size": 9}
 

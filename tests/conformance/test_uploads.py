@@ -1,6 +1,6 @@
 """end-4, end-5, end-6, end-13, end-14: blobs, in one request or in many."""
 
-import os
+import random
 import re
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from registry.oci.digest import Digest
 from tests.conformance.repository import Repository, refused, slices
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(__name__).randbytes(300_000)
 DIGEST = Digest.of(CONTENT)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BAD_DIGESTS = [
@@ -93,7 +93,7 @@ def test_end_4b_takes_a_body_without_a_length(repository: Repository) -> None:
 
 
 def test_end_4b_with_other_bytes_stores_nothing(repository: Repository) -> None:
-    content = os.urandom(100)
+    content = random.Random(__name__).randbytes(100)
     digest = Digest.of(content)
     refused(repository.request("POST", f"blobs/uploads/?digest={digest}", content=b"x"), 400, "DIGEST_INVALID")
     refused(repository.get(f"blobs/{digest}"), 404, "BLOB_UNKNOWN")
@@ -116,7 +116,7 @@ def test_what_is_no_digest_is_refused_everywhere_and_the_session_goes_on(reposit
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_bytes_that_do_not_match_are_refused_and_end_the_session(repository: Repository, algorithm: str) -> None:
-    wanted = Digest.of(os.urandom(10), algorithm)
+    wanted = Digest.of(random.Random(__name__).randbytes(10), algorithm)
     for patched in (b"", CONTENT):
         location = repository.start()
         if patched:
