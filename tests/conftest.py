@@ -41,7 +41,7 @@ class Server:
     def workers(self) -> list[int]:
         """Process ids of its gunicorn workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"load" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [int(child) for child in children if b"\0load\0" not in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def free_port() -> int:

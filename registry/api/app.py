@@ -3,6 +3,7 @@
 import falcon
 
 from registry.api import errors
+from registry.api.access import Access, Guard, TokenEndpoint
 from registry.api.base import Base
 from registry.api.blobs import Blob
 from registry.api.catalog import Catalog
@@ -11,22 +12,29 @@ from registry.api.manifests import Manifest
 from registry.api.referrers import Referrers
 from registry.api.router import V2Router
 from registry.api.tags import TagList
+from registry.api.uploads import Upload, Uploads
 from registry.storage.store import Store
 
 RegistryApp = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(store: Store, bundle: str | None = None) -> RegistryApp:
+def create_app(
+    store: Store, access: Access, manifest_limit: int, blob_limit: int, bundle: str | None = None
+) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
-    app = RegistryApp(router=V2Router())
+    app = RegistryApp(router=V2Router(), middleware=[Guard(access)])
     errors.install(app)
     app.add_route("/v2", Base())
     app.add_route("/v2/", Base())
     app.add_route("/v2/_catalog", Catalog(store))
     app.add_route("/v2/{name}/blobs/{digest}", Blob(store))
-    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store))
+    app.add_route("/v2/{name}/blobs/uploads/", Uploads(store, blob_limit))
+    app.add_route("/v2/{name}/blobs/uploads/{upload}", Upload(store, blob_limit))
+    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store, manifest_limit))
     app.add_route("/v2/{name}/tags/list", TagList(store))
     app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))
+    if access.passwords is not None:
+        app.add_route("/token", TokenEndpoint(access))
     app.add_route("/healthz", Live())
     app.add_route("/readyz", Ready(store, bundle))
     return app

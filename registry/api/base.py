@@ -23,11 +23,17 @@ class Base:
     on_head = on_get
 
 
-def is_match(header: str | None, etag: str) -> bool:
-    """Whether an If-None-Match or If-Range header names `etag` (RFC 9110 section 8.8.3)."""
+def etags(header: str | None) -> frozenset[str] | None:
+    """The entity tags of a conditional header, without quotes and weakness; `*` stays (RFC 9110 section 13.1)."""
     if header is None:
-        return False
-    return header.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in header.split(",")]
+        return None
+    return frozenset(tag.strip().removeprefix("W/").strip('"') for tag in header.split(","))
+
+
+def is_match(header: str | None, digest: str) -> bool:
+    """Whether an If-None-Match header names what the client would get."""
+    names = etags(header)
+    return names is not None and not names.isdisjoint(("*", digest))
 
 
 def page_size(req: falcon.Request) -> int | None:

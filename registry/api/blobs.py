@@ -1,4 +1,4 @@
-"""Blobs (end-2): big ones by sendfile, small ones in one write with their headers."""
+"""Blobs (end-2, end-10): big ones by sendfile, small ones in one write with their headers."""
 
 import falcon
 
@@ -32,6 +32,11 @@ class Blob:
         if not _describe(req, resp, blob):
             self._send(resp, blob, _asked_range(req, blob))
 
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, digest: Digest) -> None:
+        """From this repository alone (end-10)."""
+        self._store.delete_blob(name, digest)
+        resp.status = falcon.HTTP_202
+
     def _send(self, resp: falcon.Response, blob: StoredBlob, part: ByteRange | None) -> None:
         if part is not None:
             resp.status = falcon.HTTP_206
@@ -61,7 +66,7 @@ def _describe(req: falcon.Request, resp: falcon.Response, blob: StoredBlob) -> b
             ("Cache-Control", "max-age=31536000, immutable"),
         )
     )
-    if not is_match(req.get_header("If-None-Match"), etag):
+    if not is_match(req.get_header("If-None-Match"), digest):
         return False
     resp.status = falcon.HTTP_304
     return True

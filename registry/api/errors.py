@@ -6,7 +6,16 @@ from typing import Any
 import falcon
 import orjson
 
-from registry.oci.errors import OCIError, RangeNotSatisfiable, Unsupported
+from registry.api.bodies import drain, upload_range
+from registry.oci.errors import (
+    OCIError,
+    RangeNotSatisfiable,
+    SwitchedOff,
+    TooManyRequests,
+    Unauthorized,
+    Unsupported,
+    UploadOutOfOrder,
+)
 from registry.storage.errors import StorageError, StorageFull
 
 _log = logging.getLogger(__name__)
@@ -32,8 +41,18 @@ def _refused(req: falcon.Request, resp: falcon.Response, error: OCIError, params
     resp.status = error.status
     resp.content_type = falcon.MEDIA_JSON
     resp.data = document(error.code, error.message, error.detail)
-    if isinstance(error, RangeNotSatisfiable):
-        resp.set_header("Content-Range", f"bytes */{error.size}")
+    drain(req)
+    match error:
+        case RangeNotSatisfiable():
+            resp.set_header("Content-Range", f"bytes */{error.size}")
+        case UploadOutOfOrder():
+            resp.set_headers({"Location": req.path, "Range": upload_range(error.offset)})
+        case Unauthorized():
+            resp.set_header("WWW-Authenticate", error.challenge)
+        case TooManyRequests():
+            resp.set_header("Retry-After", "1")
+        case SwitchedOff():
+            resp.set_header("Allow", "GET, HEAD")
 
 
 def _http(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
@@ -42,18 +61,21 @@ def _http(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, p
     resp.set_headers(dict(error.headers or {}))
     resp.content_type = falcon.MEDIA_JSON
     resp.data = document(Unsupported.code, error.title, error.description or "")
+    drain(req)
 
 
 def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, params: dict[str, Any]) -> None:
-    _log.error("%s %s: %s", req.method, req.path, error)
+    _log.error("%s %r: %s", req.method, req.path, error)  # %r: a path may hold line breaks
     resp.status = falcon.HTTP_507 if isinstance(error, StorageFull) else falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "the registry's storage failed; its log says how\n"
+    drain(req)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     """A fault of ours: the log gets the traceback, the client none of it."""
-    _log.exception("%s %s", req.method, req.path, exc_info=error)
+    _log.exception("%s %r", req.method, req.path, exc_info=error)
     resp.status = falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "internal error; the registry's log says more\n"
+    drain(req)

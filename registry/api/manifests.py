@@ -1,17 +1,23 @@
-"""Manifests (end-3), byte for byte as they came."""
+"""Manifests (end-3, end-7, end-9), byte for byte as they came."""
 
 import falcon
 
-from registry.api.base import is_match
-from registry.oci.reference import RepositoryName, TagOrDigest
+from registry.api.base import etags, is_match
+from registry.api.bodies import read_limited
+from registry.oci import manifest as oci
+from registry.oci.digest import Digest
+from registry.oci.errors import DigestInvalid
+from registry.oci.reference import RepositoryName, Tag, TagOrDigest
+from registry.storage.condition import Condition
 from registry.storage.store import Store
 
 
 class Manifest:
     """One manifest of one repository, by tag or by digest."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limit: int) -> None:
         self._store = store
+        self._limit = limit
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest) -> None:
         """Served whatever Accept says: another type would be another digest, and a refusal helps no client."""
@@ -20,9 +26,46 @@ class Manifest:
         etag = f'"{digest}"'
         resp.content_type = manifest.media_type
         resp.set_headers((("Docker-Content-Digest", digest), ("ETag", etag)))
-        if is_match(req.get_header("If-None-Match"), etag):
+        if is_match(req.get_header("If-None-Match"), digest):
             resp.status = falcon.HTTP_304
         else:
             resp.data = manifest.body
 
     on_head = on_get
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest) -> None:
+        """Under a tag, or under a digest and as many tags as the query names (end-7b)."""
+        body = read_limited(req, self._limit)
+        digest = Digest.of(body, reference.algorithm if isinstance(reference, Digest) else "sha256")
+        if isinstance(reference, Digest) and digest != reference:
+            raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
+        manifest = oci.Manifest.parse(body, _media_type(req))
+        tags = [reference] if isinstance(reference, Tag) else _asked_tags(req)
+        self._store.put_manifest(name, digest, manifest, tags, _condition(req))
+        resp.status = falcon.HTTP_201
+        resp.set_headers({"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": str(digest)})
+        if isinstance(reference, Digest) and tags:
+            resp.set_header("OCI-Tag", ", ".join(tags))
+        if manifest.subject is not None:
+            resp.set_header("OCI-Subject", str(manifest.subject.digest))
+
+    def on_delete(
+        self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest
+    ) -> None:
+        """A tag alone, or a manifest with all its tags."""
+        self._store.delete_manifest(name, reference)
+        resp.status = falcon.HTTP_202
+
+
+def _media_type(req: falcon.Request) -> str | None:
+    """Without parameters, which the specification says to ignore."""
+    return (req.content_type or "").partition(";")[0].strip() or None
+
+
+def _condition(req: falcon.Request) -> Condition:
+    """Our ETags are the digests in quotes, always strong."""
+    return Condition(etags(req.get_header("If-Match")), etags(req.get_header("If-None-Match")))
+
+
+def _asked_tags(req: falcon.Request) -> list[Tag]:
+    return [Tag.parse(tag) for tag in req.get_param_as_list("tag") or []]

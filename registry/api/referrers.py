@@ -1,12 +1,20 @@
 """Referrers (end-12): what was pushed about a manifest."""
 
+import itertools
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
 import falcon
 import orjson
 
 from registry.oci.digest import Digest
+from registry.oci.manifest import SIZE_LIMIT
 from registry.oci.mediatype import OCI_INDEX
 from registry.oci.reference import RepositoryName
 from registry.storage.store import Store
+
+# The answer is an index, and an index must fit where a manifest does; some of it is not entries.
+_PAGE_BYTES = SIZE_LIMIT - 1024
 
 
 class Referrers:
@@ -16,17 +24,29 @@ class Referrers:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, digest: Digest) -> None:
-        """Filtered where `artifactType` is given, which the answer then says."""
-        referrers = self._store.list_referrers(name, digest)
+        """Filtered where `artifactType` is given, which the answer then says; in pages where one is too large."""
+        last = req.get_param("last") or ""
+        referrers = [each for each in self._store.list_referrers(name, digest) if str(each.digest) > last]
         wanted = req.get_param("artifactType")
         if wanted is not None:
             # A '+' arrives as a space from clients that do not escape it; no media type holds a space.
             wanted = wanted.replace(" ", "+")
             referrers = [referrer for referrer in referrers if referrer.artifact_type == wanted]
             resp.set_header("OCI-Filters-Applied", "artifactType")
+        rows = [orjson.dumps(each.to_json()) for each in referrers]
+        count = _fitting(rows)
+        if count < len(rows):
+            kept = {} if wanted is None else {"artifactType": wanted}
+            query = urlencode({**kept, "last": str(referrers[count - 1].digest)})
+            resp.set_header("Link", f'<{quote(req.path)}?{query}>; rel="next"')
         resp.content_type = OCI_INDEX
-        resp.data = orjson.dumps(
-            {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [each.to_json() for each in referrers]}
-        )
+        manifests = [orjson.Fragment(row) for row in rows[:count]]
+        resp.data = orjson.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
 
     on_head = on_get
+
+
+def _fitting(rows: Sequence[bytes]) -> int:
+    """How many of them one page holds: one at least, or paging would never end."""
+    sizes = itertools.accumulate(len(row) + 1 for row in rows)
+    return max(1, sum(size <= _PAGE_BYTES for size in sizes))

@@ -13,6 +13,17 @@ from registry.oci.reference import RepositoryName, TagOrDigest, parse_tag_or_dig
 MethodMap = dict[str, Callable[..., Any]]
 
 
+# What follows the name in a template, and what we call it.
+_KINDS = {
+    "/manifests/{reference}": "manifests",
+    "/blobs/{digest}": "blobs",
+    "/blobs/uploads/": "uploads",
+    "/blobs/uploads/{upload}": "upload",
+    "/tags/list": "tags",
+    "/referrers/{digest}": "referrers",
+}
+
+
 class _Route(NamedTuple):
     resource: object
     methods: MethodMap
@@ -23,7 +34,8 @@ class V2Router(CompiledRouter):
     """Falcon's router, and before it one for `/v2/<name>/<kind>/<last>`, where the name holds slashes.
 
     `manifests`, `blobs` and `tags` are legal components of a name too, so the end of the path
-    decides and the rest is the name. Responders get typed values: `name`, and `digest` or `reference`.
+    decides and the rest is the name. Responders get typed values: `name`, and `digest`, `reference`
+    or the id of an `upload`.
     """
 
     __slots__ = ("_kinds",)
@@ -39,8 +51,7 @@ class V2Router(CompiledRouter):
             return
         methods: MethodMap = self.map_http_methods(resource, **options)
         falcon.routing.set_default_responders(methods)
-        kind = uri_template.split("/")[3]
-        self._kinds[kind] = _Route(resource, methods, uri_template)
+        self._kinds[_KINDS[uri_template.removeprefix("/v2/{name}")]] = _Route(resource, methods, uri_template)
 
     def find(self, uri: str, req: falcon.Request | None = None) -> Any:
         """As Falcon's.
@@ -54,17 +65,23 @@ class V2Router(CompiledRouter):
         parameters: dict[str, object] = {"name": RepositoryName.parse(name)}
         if kind == "manifests":
             parameters["reference"] = _reference(last, writing=req is not None and req.method == "PUT")
-        elif kind != "tags":
+        elif kind == "upload":
+            parameters["upload"] = last
+        elif kind in ("blobs", "referrers"):
             parameters["digest"] = Digest.parse(last)
         return route.resource, route.methods, parameters, route.template
 
     def _split(self, uri: str) -> tuple[_Route | None, str, str, str]:
         head, _, last = uri.rpartition("/")
         head, _, kind = head.rpartition("/")
-        route = self._kinds.get(kind) if head.startswith("/v2/") and last else None
-        if kind == "tags" and last != "list":
-            route = None
-        return route, head[4:], kind, last
+        if kind == "blobs" and last == "uploads":
+            kind, last = "uploads", ""  # without its last slash: clients that follow no redirect with a POST
+        elif kind == "uploads":
+            head, _, parent = head.rpartition("/")
+            kind = "" if parent != "blobs" else "upload" if last else "uploads"
+        elif not last or (kind == "tags" and last != "list"):
+            kind = ""
+        return self._kinds.get(kind) if head.startswith("/v2/") else None, head[4:], kind, last
 
 
 def _reference(text: str, *, writing: bool) -> TagOrDigest:

@@ -11,7 +11,8 @@ from gunicorn.arbiter import Arbiter
 
 from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
-from registry.wsgi import open_app
+from registry.server.housekeeping import start_housekeeping
+from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
 
@@ -37,6 +38,11 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
         self._settings = settings
         super().__init__(prog="k0rdentd registry")
 
+    @property
+    def idle_seconds(self) -> int:
+        """For the workers."""
+        return self._settings.limits.idle
+
     def load_config(self) -> None:
         for key, value in gunicorn_options(self._settings).items():
             self.cfg.set(key, value)
@@ -44,7 +50,9 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
-        return open_app(self._settings)
+        store = open_store(self._settings)
+        start_housekeeping(store, self._settings.limits.upload_age)
+        return open_app(self._settings, store)
 
     def run(self) -> None:
         """Serve until told to stop."""

@@ -1,14 +1,17 @@
 """The worker class: gunicorn's threads, with our response and limits on idle clients."""
 
 import logging
+import selectors
 import signal
 import socket
 import struct
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gunicorn.http import wsgi
+from gunicorn.http.errors import ParseException
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -27,15 +30,30 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def enqueue_req(self, conn: TConn) -> None:
+        """A thread for the connection, once it has sent something: gunicorn's would wait 5 s for the first byte."""
+        idle = getattr(self.app, "idle_seconds", IDLE_SECONDS)
+        if not conn.initialized and not conn.data_ready and not _has_sent(conn.sock):
+            conn.timeout = time.monotonic() + idle
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+            return
         if not conn.initialized:
-            _limit_idling(conn.sock)
+            _limit_idling(conn.sock, idle)
+            conn.data_ready = True
         super().enqueue_req(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A stop waits no longer for who has sent nothing yet than for who is between two requests."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """Answer one request; True where the connection may carry another."""
         started = time.monotonic()
         response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Response)
         environ["wsgi.multithread"] = True
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             response.force_close()
         try:
@@ -64,8 +82,34 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
                 body.close()
 
 
-def _limit_idling(sock: socket.socket) -> None:
+class _Body:
+    """gunicorn's request body; chunks that are malformed are the client's fault, as a lost connection is."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, none at the end; an OSError where the client did not keep to the protocol."""
+        try:
+            piece: bytes = self._body.read(size)
+        except ParseException as error:
+            raise ConnectionAbortedError(str(error)) from error
+        return piece
+
+
+def _has_sent(sock: socket.socket) -> bool:
+    """Whether there is something to read, be it the end."""
+    try:
+        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # reading it again tells why
+    return True
+
+
+def _limit_idling(sock: socket.socket, seconds: int) -> None:
     """In the kernel, so that a blocking sendfile is covered and costs nothing."""
-    limit = struct.pack("ll", IDLE_SECONDS, 0)
+    limit = struct.pack("ll", seconds, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

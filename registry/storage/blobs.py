@@ -31,6 +31,15 @@ class StoredBlob:
     """xxh3_128 of the bytes: a scrub reads at memory speed with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What so many bytes hash to: SHA-256 or SHA-512 in hex, and xxh3_128."""
+
+    size: int
+    hex: str
+    checksum: bytes
+
+
 class BlobWriter:
     """The only way bytes become a blob: written to a private file, hashed on the way, renamed into place."""
 
@@ -41,6 +50,7 @@ class BlobWriter:
         self._hash = new_hash(algorithm)
         self._checksum = xxhash.xxh3_128()
         self._size = 0
+        self._known: Summary | None = None
 
     @classmethod
     def adopt(cls, root: Root, path: Path, algorithm: str = "sha256") -> Self:
@@ -50,6 +60,18 @@ class BlobWriter:
         while count := writer._upload.read_into(buffer, writer._size):
             writer._hash_chunk(buffer[:count])
         return writer
+
+    @classmethod
+    def trust(cls, root: Root, path: Path, summary: Summary) -> Self:
+        """Take a file whose bytes were hashed while they were written, by another request or process of ours."""
+        writer = cls(root, UploadFile.open(path))
+        writer._known = summary
+        return writer
+
+    @property
+    def summary(self) -> Summary:
+        """What the bytes so far hash to."""
+        return self._known or Summary(self._size, self._hash.hexdigest(), self._checksum.digest())
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append `chunk`.
@@ -71,10 +93,10 @@ class BlobWriter:
             DigestInvalid: the bytes do not hash to `expected`. The bytes are gone.
         """
         try:
-            self._verify(expected, size)
-            blob = StoredBlob(
-                Digest(self._algorithm, self._hash.hexdigest()), self._size, self._root.number, self._checksum.digest()
-            )
+            summary = self.summary
+            self._verify(summary, expected, size)
+            digest = Digest(self._algorithm, summary.hex)
+            blob = StoredBlob(digest, summary.size, self._root.number, summary.checksum)
             if durable:
                 self._upload.sync()
             self._rename(blob.digest, durable=durable)
@@ -99,13 +121,11 @@ class BlobWriter:
         self._checksum.update(chunk)
         self._size += len(chunk)
 
-    def _verify(self, expected: Digest | None, size: int | None) -> None:
-        if size is not None and size != self._size:
-            raise SizeInvalid(f"{self._size} bytes where {size} were announced")
-        if expected is None:
-            return
-        if expected.algorithm != self._algorithm or expected.hex != self._hash.hexdigest():
-            raise DigestInvalid(f"the bytes hash to {self._algorithm}:{self._hash.hexdigest()}, expected {expected}")
+    def _verify(self, summary: Summary, expected: Digest | None, size: int | None) -> None:
+        if size is not None and size != summary.size:
+            raise SizeInvalid(f"{summary.size} bytes where {size} were announced")
+        if expected is not None and (expected.algorithm, expected.hex) != (self._algorithm, summary.hex):
+            raise DigestInvalid(f"the bytes hash to {self._algorithm}:{summary.hex}, expected {expected}")
 
     def _rename(self, digest: Digest, *, durable: bool) -> None:
         target = self._root.layout.blob(digest)
@@ -142,7 +162,7 @@ class BlobStore:
         Raises:
             StorageUnusable: that root was not given.
         """
-        return self._root(root).layout.blob(digest)
+        return self.root(root).layout.blob(digest)
 
     def open(self, root: int, digest: Digest) -> BinaryIO:
         """The blob's file, unbuffered, to be read or given to sendfile.
@@ -160,7 +180,12 @@ class BlobStore:
             if roots is None or root.number in roots:
                 _syncfs(root.layout.root)
 
-    def _root(self, number: int) -> Root:
+    def root(self, number: int) -> Root:
+        """The root that the index calls by this number.
+
+        Raises:
+            StorageUnusable: it was not given.
+        """
         for root in self.roots:
             if root.number == number:
                 return root

@@ -11,7 +11,10 @@ import lmdb
 
 from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
 
-TABLES: Final = ("blobs", "links", "loads", "manifests", "referrers", "repositories", "revisions", "roots", "tags")
+TABLES: Final = (
+    *("blobs", "links", "loads", "manifests", "referrers"),
+    *("repositories", "revisions", "roots", "tags", "uploads"),
+)
 
 # Virtual addresses, not memory or disk. Room for 100 000 manifests before the first growth.
 _MAP_SIZE: Final = 1 << 30
@@ -39,6 +42,10 @@ class Rows:
 
     def put(self, table: str, key: bytes, value: bytes = b"") -> None:
         self._transaction.put(key, value, db=self._databases[table])
+
+    def delete(self, table: str, key: bytes) -> bool:
+        """Whether there was such a row."""
+        return self._transaction.delete(key, db=self._databases[table])
 
     def count(self, table: str) -> int:
         return self._transaction.stat(self._databases[table])["entries"]

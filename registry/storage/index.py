@@ -10,12 +10,14 @@ referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
+uploads       id                              repository, root, and the hashes of its bytes so far, if known
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import orjson
 
@@ -24,7 +26,7 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage import keys
-from registry.storage.blobs import StoredBlob
+from registry.storage.blobs import StoredBlob, Summary
 from registry.storage.environment import Environment, Rows
 
 
@@ -35,6 +37,34 @@ class StoredManifest:
     digest: Digest
     media_type: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpload:
+    """An upload session; its file's length is its offset."""
+
+    id: str
+    repository: RepositoryName
+    root: int
+    summary: Summary | None = None
+    """What its bytes hash to, where one request brought them all."""
+
+    def to_row(self) -> bytes:
+        """As the index keeps it."""
+        document: dict[str, object] = {"repository": str(self.repository), "root": self.root}
+        if self.summary is not None:
+            size, hash_hex, checksum = self.summary.size, self.summary.hex, self.summary.checksum.hex()
+            document |= {"size": size, "sha256": hash_hex, "xxh3": checksum}
+        return orjson.dumps(document)
+
+    @classmethod
+    def from_row(cls, upload_id: str, row: bytes) -> Self:
+        """What `to_row` made this of."""
+        fields = orjson.loads(row)
+        summary = None
+        if "sha256" in fields:
+            summary = Summary(fields["size"], fields["sha256"], bytes.fromhex(fields["xxh3"]))
+        return cls(upload_id, RepositoryName(fields["repository"]), fields["root"], summary)
 
 
 class Snapshot:
@@ -97,6 +127,21 @@ class Snapshot:
         """The sizes of all blobs together."""
         return sum(keys.unpack_blob(row)[0] for _, row in self._rows.scan("blobs"))
 
+    def has_manifest(self, name: RepositoryName, digest: Digest) -> bool:
+        return self._rows.get("revisions", keys.digest_key(name, digest)) is not None
+
+    def has_link(self, name: RepositoryName, digest: Digest) -> bool:
+        return self._rows.get("links", keys.digest_key(name, digest)) is not None
+
+    def upload(self, upload_id: str) -> StoredUpload | None:
+        row = self._rows.get("uploads", upload_id.encode())
+        return None if row is None else StoredUpload.from_row(upload_id, row)
+
+    def uploads(self) -> Iterator[StoredUpload]:
+        """All sessions."""
+        for key, row in self._rows.scan("uploads"):
+            yield StoredUpload.from_row(key.decode(), row)
+
     def load_state(self, bundle: str) -> dict[str, object] | None:
         """What the last load of this bundle said of itself."""
         row = self._rows.get("loads", keys.text_key(bundle))
@@ -128,6 +173,35 @@ class Change(Snapshot):
 
     def put_tag(self, name: RepositoryName, tag: Tag, digest: Digest) -> None:
         self._rows.put("tags", keys.tag_key(name, tag), keys.pack_digest(digest))
+
+    def delete_tag(self, name: RepositoryName, tag: Tag) -> bool:
+        """Whether there was such a tag."""
+        return self._rows.delete("tags", keys.tag_key(name, tag))
+
+    def delete_manifest(self, name: RepositoryName, digest: Digest) -> bool:
+        """Take a manifest out of a repository, with every tag on it and its place among the referrers."""
+        stored = self.manifest(name, digest)
+        if stored is None:
+            return False
+        self._rows.delete("revisions", keys.digest_key(name, digest))
+        for tag in [tag for tag, tagged in self.tags(name) if tagged == digest]:
+            self.delete_tag(name, tag)
+        subject = Manifest.parse(stored.body, stored.media_type).subject
+        if subject is not None:
+            self._rows.delete("referrers", keys.referrer_key(name, subject.digest, digest))
+        return True
+
+    def unlink_blob(self, name: RepositoryName, digest: Digest) -> bool:
+        """Whether the repository saw such a blob; others still do."""
+        return self._rows.delete("links", keys.digest_key(name, digest))
+
+    def put_upload(self, upload: StoredUpload) -> None:
+        """Remember an upload session, or what is new of it."""
+        self._rows.put("uploads", upload.id.encode(), upload.to_row())
+
+    def delete_upload(self, upload_id: str) -> bool:
+        """Whether there was such a session."""
+        return self._rows.delete("uploads", upload_id.encode())
 
     def number_root(self, root_id: str, path: Path) -> int:
         """The number of a storage root, given out when it is first seen."""

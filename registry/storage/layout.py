@@ -34,8 +34,16 @@ class Layout:
         return self.index / "data.mdb"
 
     @property
+    def token_key(self) -> Path:
+        return self.root / "pki" / "token.key"
+
+    @property
     def load_lock(self) -> Path:
         return self.index / "load.lock"
+
+    @property
+    def housekeeping_lock(self) -> Path:
+        return self.index / "housekeeping.lock"
 
     @property
     def blobs(self) -> Path:

@@ -1,8 +1,6 @@
 """The store: what a resource or the loader asks for, done in the safe order. The one door to blobs and index."""
 
-import fcntl
 import itertools
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +10,24 @@ from typing import BinaryIO, Self
 
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from registry.oci.errors import (
+    BlobUnknown,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+)
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
 from registry.storage.blobs import BlobStore, StoredBlob
-from registry.storage.errors import StorageBusy, disk_errors
+from registry.storage.condition import UNCONDITIONAL, Condition
+from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Index, Snapshot, StoredManifest
+from registry.storage.locks import locked
 from registry.storage.roots import index_root, open_root
+from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
+
+UPLOAD_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,13 @@ class ListedImage:
 class Store:
     """Blobs and names together; safe for threads and for many processes at once."""
 
-    def __init__(self, blobs: BlobStore, index: Index) -> None:
+    def __init__(self, blobs: BlobStore, index: Index, upload_limit: int = UPLOAD_LIMIT) -> None:
         self.blobs = blobs
         self._index = index
+        self.uploads = Sessions(blobs, index, upload_limit)
 
     @classmethod
-    def open(cls, paths: Sequence[Path], *, create: bool = True) -> Self:
+    def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
         """The store over these roots; in a new store the first one gets the index.
 
         Raises:
@@ -64,10 +73,15 @@ class Store:
         index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
-        return cls(BlobStore(numbered), index)
+        return cls(BlobStore(numbered), index, upload_limit)
 
     def close(self) -> None:
         self._index.close()
+
+    @property
+    def token_key(self) -> Path:
+        """Where the key lies that signs tokens."""
+        return index_root(self.blobs.roots).layout.token_key
 
     # Reading
 
@@ -164,6 +178,62 @@ class Store:
                 raise ManifestBlobUnknown(f"{image.reference}: root manifest {image.root}")
             change.put_tag(name, image.reference.tag, image.root)
 
+    def put_manifest(
+        self,
+        name: RepositoryName,
+        digest: Digest,
+        manifest: Manifest,
+        tags: Sequence[Tag],
+        condition: Condition = UNCONDITIONAL,
+    ) -> None:
+        """Store a manifest under its digest and tags, in one transaction.
+
+        Raises:
+            ManifestBlobUnknown: it needs a blob or manifest that this repository does not have.
+            PreconditionFailed: `condition` does not hold for what the first tag, or the digest, is now.
+        """
+        with self._index.change() as change:
+            present = digest if change.has_manifest(name, digest) else None
+            condition.require(change.tagged(name, tags[0]) if tags else present)
+            _require_content(change, name, manifest)
+            change.put_manifest(name, digest, manifest)
+            for tag in tags:
+                change.put_tag(name, tag, digest)
+
+    def mount_blob(self, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
+        """Let a repository see a blob that `source`, or without it any repository, has; False where none has it."""
+        with self._index.change() as change:
+            seen = change.blob(digest) is not None if source is None else change.has_link(source, digest)
+            if seen or change.has_link(name, digest):
+                change.link_blob(name, digest)
+                return True
+            return False
+
+    def delete_manifest(self, name: RepositoryName, reference: TagOrDigest) -> None:
+        """Take away a tag alone, or a manifest with every tag on it.
+
+        Raises:
+            ManifestUnknown: the repository has none there.
+        """
+        with self._index.change() as change:
+            if isinstance(reference, Tag):
+                found = change.delete_tag(name, reference)
+            else:
+                found = change.delete_manifest(name, reference)
+        if not found:
+            raise ManifestUnknown(f"{name} has no {reference}")
+
+    def delete_blob(self, name: RepositoryName, digest: Digest) -> None:
+        """Let a repository see a blob no longer; its bytes stay until gc finds that nobody does.
+
+        Raises:
+            BlobUnknown: it saw none.
+        """
+        with self._index.change() as change:
+            found = change.unlink_blob(name, digest)
+        if not found:
+            raise BlobUnknown(f"{name} has no {digest}")
+
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
         """Remember how the load of a bundle stands."""
         with self._index.change() as change:
@@ -176,21 +246,20 @@ class Store:
         Raises:
             StorageBusy: another load is running.
         """
-        path = index_root(self.blobs.roots).layout.load_lock
-        with disk_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StorageBusy("another load into this store is running: wait for it, or stop it") from error
+        with locked(index_root(self.blobs.roots).layout.load_lock) as alone:
+            if not alone:
+                raise StorageBusy("another load into this store is running: wait for it, or stop it")
             self._remove_leftovers()
             try:
                 yield
             finally:
                 self._remove_leftovers()
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def housekeeping(self) -> Iterator[bool]:
+        """Whether this thread, of all processes, is the one to clean up now."""
+        with locked(index_root(self.blobs.roots).layout.housekeeping_lock) as alone:
+            yield alone
 
     def _remove_leftovers(self) -> None:
         for root in self.blobs.roots:
@@ -210,6 +279,16 @@ def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Dig
             sizes[stored.digest] = len(stored.body)
             waiting += [child.digest for child in manifest.children]
     return sizes
+
+
+def _require_content(change: Change, name: RepositoryName, manifest: Manifest) -> None:
+    """end-7: everything but the subject has to be there, and this repository has to see it."""
+    for blob in manifest.blobs:
+        if not change.has_link(name, blob.digest) and not change.has_manifest(name, blob.digest):
+            raise ManifestBlobUnknown(f"{name} has no {blob.digest}")
+    for child in manifest.children:
+        if not change.has_manifest(name, child.digest):
+            raise ManifestBlobUnknown(f"{name} has no {child.digest}")
 
 
 def _link_blobs(change: Change, name: RepositoryName, manifest: Manifest) -> None:

@@ -1,5 +1,6 @@
 """Bytes on their way to becoming a blob: a file that grows, whose length is the offset."""
 
+import fcntl
 import os
 import uuid
 from pathlib import Path
@@ -22,7 +23,11 @@ class UploadFile:
     @classmethod
     def create(cls, layout: Layout, prefix: str = "") -> Self:
         """A new, empty file with a name of its own."""
-        path = layout.upload(f"{prefix}{uuid.uuid4()}")
+        return cls.create_at(layout.upload(f"{prefix}{uuid.uuid4()}"))
+
+    @classmethod
+    def create_at(cls, path: Path) -> Self:
+        """A new, empty file at `path`."""
         with disk_errors(path):
             return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
 
@@ -31,6 +36,22 @@ class UploadFile:
         """The file that is at `path`, to read or to append to."""
         with disk_errors(path):
             return cls(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
+
+    @property
+    def size(self) -> int:
+        """The bytes in it: the offset of the next one."""
+        return os.fstat(self._descriptor).st_size
+
+    def try_lock(self) -> bool:
+        """Be the only one to write to it; False where somebody is, or where it is a blob or gone meanwhile."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def append(self, chunk: bytes | memoryview) -> None:
         """Write all of `chunk` at the end.

@@ -1,5 +1,7 @@
 """A registry over a store whose content the tests know."""
 
+import itertools
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.storage.store import Image, Store
+from tests.conformance.repository import Repository
 from tests.conftest import Server, serving
 from tests.images import publish, small_image, write_blob
 
@@ -47,6 +50,46 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         httpx.Client(base_url=server.url) as client,
     ):
         yield Registry(server, client, **known)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A registry of two workers to which anybody may push."""
+    folder = tmp_path_factory.mktemp("writable")
+    options = ("-s", folder / "store", "--push", "anonymous", "--workers", "2")
+    with serving(*options, log=folder / "log") as server:
+        yield server
+    assert "Traceback" not in server.log.read_text(), "no request may end in a fault of ours"
+
+
+@pytest.fixture(scope="session")
+def client(writable: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=writable.url, timeout=30) as client:
+        yield client
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def repository(writable: Server, client: httpx.Client) -> Repository:
+    """One that does not exist yet."""
+    return Repository(writable, client, f"test/{next(_numbers)}")
+
+
+@pytest.fixture
+def other(writable: Server, client: httpx.Client) -> Repository:
+    """A second one, in the same registry."""
+    return Repository(writable, client, f"test/{next(_numbers)}")
+
+
+@pytest.fixture
+def document(repository: Repository) -> dict[str, object]:
+    """An image manifest whose blobs are there."""
+    tree = small_image()
+    for blob in tree.below:
+        repository.push_blob(b"".join(blob.content))
+    return dict(json.loads(b"".join(tree.root.content)))
 
 
 def _fill(store: Store) -> dict[str, object]:

@@ -59,12 +59,16 @@ def test_a_refusal_is_a_document_with_a_code_of_the_specification(
     assert (head.status_code, head.content) == (status, b"")
 
 
-@pytest.mark.parametrize("path", ["", "library/app/manifests/1.0", "library/app/tags/list", "_catalog"])
-def test_another_method_is_405_and_says_what_is_allowed(registry: Registry, path: str) -> None:
-    answer = registry.client.post(f"/v2/{path}")
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["Allow"]
-    assert answer.json()["errors"][0]["code"] == "UNSUPPORTED"
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_without_push_every_writing_is_denied(registry: Registry, method: str) -> None:
+    answer = registry.client.request(method, "/v2/library/app/blobs/uploads/")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "DENIED")
+
+
+def test_without_push_deleting_is_switched_off(registry: Registry) -> None:
+    answer = registry.client.delete("/v2/library/app/manifests/1.0")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (405, "UNSUPPORTED")
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_nothing_is_ever_compressed(registry: Registry) -> None:

@@ -11,6 +11,7 @@ from bench.corpus import Contents
 from tests.conftest import Server, k0rdentd, serving
 from tests.e2e.containerd import Containerd, running_containerd
 from tests.e2e.images import write_runnable_bundle
+from tests.e2e.users import write_htpasswd
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +57,23 @@ def serving_verbosely(*arguments: str | Path, log: Path) -> Iterator[Server]:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("K0RDENTD_LOG_LEVEL", "debug")
             running = stack.enter_context(serving(*arguments, "--workers", "2", log=log, wait_for="/readyz"))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def anonymous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A registry to which anybody may push."""
+    folder = tmp_path_factory.mktemp("anonymous")
+    with serving_verbosely("-s", folder / "store", "--push", "anonymous", log=folder / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A registry from which anybody may pull, and to which only its user may push."""
+    folder = tmp_path_factory.mktemp("guarded")
+    options = ("-s", folder / "store", "--htpasswd", write_htpasswd(folder))
+    with serving_verbosely(*options, log=folder / "log") as running:
         yield running
 
 

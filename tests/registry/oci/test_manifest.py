@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry.oci import mediatype
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, ManifestInvalid
-from registry.oci.manifest import SIZE_LIMIT, Manifest
+from registry.oci.manifest import Manifest
 
 DIGEST = str(Digest.of(b"x"))
 JSON = st.recursive(
@@ -120,13 +120,6 @@ def test_a_descriptor_with_a_bad_digest_is_refused() -> None:
 def test_a_type_that_the_document_contradicts_is_refused() -> None:
     with pytest.raises(ManifestInvalid, match="says of itself"):
         Manifest.parse(image(), mediatype.DOCKER_MANIFEST)
-
-
-def test_a_manifest_has_a_largest_size() -> None:
-    padding = "x" * (SIZE_LIMIT - len(image(annotations={"a": ""})))
-    assert len(Manifest.parse(image(annotations={"a": padding})).body) == SIZE_LIMIT
-    with pytest.raises(ManifestInvalid, match="more than"):
-        Manifest.parse(image(annotations={"a": padding + "x"}))
 
 
 @given(

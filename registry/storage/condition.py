@@ -1,0 +1,25 @@
+"""Conditional changes: what must be there for a manifest to be replaced (RFC 9110 section 13)."""
+
+from dataclasses import dataclass
+
+from registry.oci.digest import Digest
+from registry.oci.errors import PreconditionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a manifest must be replaced from; None asks nothing, `*` stands for anything."""
+
+    if_match: frozenset[str] | None = None
+    if_none_match: frozenset[str] | None = None
+
+    def require(self, present: Digest | None) -> None:
+        """Raise PreconditionFailed unless the condition holds for what is there now."""
+        names = set() if present is None else {"*", str(present)}
+        if self.if_match is not None and not names & self.if_match:
+            raise PreconditionFailed(f"it is {present}")
+        if self.if_none_match is not None and names & self.if_none_match:
+            raise PreconditionFailed(f"it is {present}")
+
+
+UNCONDITIONAL = Condition()
