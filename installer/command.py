@@ -18,6 +18,7 @@ from registry.config import LogSettings, logging_config
 from registry.oci.errors import Failure
 
 _COMMANDS: Mapping[str, str] = {
+    "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",

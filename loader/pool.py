@@ -31,6 +31,10 @@ class Pool:
         self._executor = ProcessPoolExecutor(
             jobs, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(os.getpid(),)
         )
+        # All at once, before there is work: a process that the executor starts while it ends the
+        # others, one of which was killed, is never told, and is waited for without end.
+        for _ in range(jobs):
+            self._executor.submit(os.getpid)
 
     def adopt(self, root: Root, path: Path, expected: Digest | None, size: int) -> Future[StoredBlob]:
         """Make a blob of a file that lies below `uploads/` of `root`."""

@@ -1,0 +1,120 @@
+"""`k0rdentd bench`: throughput against real peers. Timings are told, and never fail."""
+
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import click
+
+from bench.bundle import Form
+from bench.corpus import ByteSize
+from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
+from bench.machine import Machine
+from bench.peers import all_peers
+from bench.pull import measure as measure_pulls
+from bench.pull import verdicts
+from bench.report import footprint_line, load_table, others_line, pull_table, verdict_lines, write_json
+from bench.sample import Sample
+from bench.stock import bundle
+from registry.oci.errors import Failure
+
+T = TypeVar("T")
+
+rounds_option = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all measurements here.")
+
+
+@click.group()
+def bench() -> None:
+    """Measure pulls and loads against other programs on this machine."""
+
+
+@bench.command()
+@rounds_option
+@click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
+@json_option
+def pull(rounds: int, seconds: int, json_file: Path | None) -> None:
+    """Pull from our registry, from docker-registry and from nginx, each with two processes or cores, in turn."""
+    machine, sample = Machine.here(), Sample.make()
+    click.echo(machine)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k0rdentd-bench-")))
+        peers = stack.enter_context(all_peers(sample, folder))
+        total = rounds * len(sample.targets) * len(peers)
+        pulls = _shown(measure_pulls(sample, peers, rounds, seconds), total)
+    found = verdicts(pulls)
+    _tell(pull_table(pulls, sample.targets, [peer.name for peer in peers]))
+    _tell((*verdict_lines(found), others_line(pulls)))
+    if json_file:
+        write_json(json_file, machine, seconds=seconds, pulls=pulls, verdicts=found)
+
+
+@bench.command()
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(tempfile.gettempdir(), "k0rdentd-bench"),
+    show_default=True,
+    help="Directory on the disk to measure; generated bundles stay there. Needs about 3 times the largest size.",
+)
+@click.option("--size", "sizes", type=ByteSize(), multiple=True, default=("2GB",), help="Of the bundle; may repeat.")
+@rounds_option
+@click.option("--sources/--no-sources", default=False, help="Compare tar.gz, tar, tar.zst and a directory.")
+@click.option(
+    "--earlier/--no-earlier", default=False, help="Compare with tar and five skopeo, as the earlier tool did."
+)
+@json_option
+def load(
+    *, work: Path, sizes: tuple[int, ...], rounds: int, sources: bool, earlier: bool, json_file: Path | None
+) -> None:
+    """Load a generated bundle into fresh stores, and unpack it with tar, in turn."""
+    machine, folder = Machine.here(), work.resolve() / "run"
+    compared, footprints = [], {}
+    click.echo(machine)
+    for size in sizes:
+        whole = bundle(work.resolve(), size)
+        compared.append(_compared(against_tar(whole), folder, rounds))
+        footprints[str(size)] = peak(whole, folder)
+        click.echo(footprint_line(size, footprints[str(size)]))
+        if sources:
+            forms = [bundle(work.resolve(), size, form) for form in get_args(Form) if form != "tgz"]
+            compared.append(_compared(among_sources(forms), folder, rounds))
+        if earlier:
+            compared.append(_compared(against_earlier(bundle(work.resolve(), size, nested=False)), folder, rounds))
+    if json_file:
+        write_json(json_file, machine, comparisons=compared, footprints=footprints)
+
+
+def _compared(contenders: tuple[Contender, ...], folder: Path, rounds: int) -> Comparison:
+    timings = _shown(measure(contenders, folder, rounds), rounds * len(contenders))
+    names = tuple(contender.name for contender in contenders)
+    compared = Comparison(contenders[0].bundle.size, names, tuple(timings))
+    _tell((*load_table(compared), others_line(timings)))
+    return compared
+
+
+def _shown(measurements: Iterable[T], total: int) -> list[T]:
+    """All of them; how many there are is told on standard error meanwhile."""
+    with click.progressbar(measurements, length=total, file=sys.stderr) as bar:
+        return list(bar)
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in ("", *lines):
+        click.echo(line)
+
+
+def main() -> None:
+    """`python -m bench.cli`: failures end as sentences here too."""
+    try:
+        bench()
+    except Failure as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The image that all peers serve in a pull benchmark: one small manifest, a 4 KiB blob and a 1 MiB blob."""
+
+import random
+from dataclasses import dataclass
+from typing import Self
+
+from bench.layout import CONFIG, LAYER, Blob, image_config, manifest
+from registry.oci.digest import Digest
+from registry.oci.manifest import Manifest
+from registry.oci.reference import Reference
+
+REFERENCE = Reference.parse("bench/image:1.0.0")
+SMALL, LARGE = 4 * 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to GET: what a report calls it, its path below the server, and the bytes every server must answer."""
+
+    name: str
+    path: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image under one name."""
+
+    reference: Reference
+    manifest: Manifest
+    digest: Digest
+    blobs: tuple[tuple[Digest, bytes], ...]
+    """The config, the small layer, the large layer."""
+
+    @classmethod
+    def make(cls, seed: int = 1) -> Self:
+        """The image of `seed`, always the same."""
+        rng = random.Random(f"pull/{seed}")
+        config = Blob.of_json(image_config((), "amd64", ("/bin/app",)), CONFIG)
+        layers = [Blob.of((rng.randbytes(size),), LAYER) for size in (SMALL, LARGE)]
+        root = manifest(config, [layer.descriptor() for layer in layers], layers).root
+        blobs = tuple((Digest.parse(blob.digest), b"".join(blob.content)) for blob in (config, *layers))
+        body = Manifest.parse(b"".join(root.content), root.media_type)
+        return cls(REFERENCE, body, Digest.parse(root.digest), blobs)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What is measured: the manifest by tag, the small blob, the large blob."""
+        _, small, large = self.blobs
+        return (
+            Target("manifest", f"{self.prefix}/manifests/{self.reference.tag}", self.manifest.body),
+            Target("4 KiB blob", f"{self.prefix}/blobs/{small[0]}", small[1]),
+            Target("1 MiB blob", f"{self.prefix}/blobs/{large[0]}", large[1]),
+        )
+
+    @property
+    def prefix(self) -> str:
+        """The path of the repository below the server."""
+        return f"/v2/{self.reference.repository}"
