@@ -1,6 +1,7 @@
 """`k0rdentd load` and `k0rdentd bundle`."""
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
-from loader.report import Report, human
+from loader.report import Report, human, printable
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option
@@ -64,6 +65,7 @@ def load(
 
 
 def _load(run: Load, progress: str, report: Path | None) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a supervisor: as by Ctrl-C
     started = time.monotonic()
     form = ("bar" if sys.stderr.isatty() else "plain") if progress == "auto" else progress
     outcomes = []
@@ -83,7 +85,7 @@ def _tell_failures(report: Report) -> None:
     if not report.failures:
         return
     for failure in report.failures[:_FAILURES_SHOWN]:
-        click.echo(f"  {failure.path}: {failure.error}", err=True)
+        click.echo(f"  {printable(failure.path)}: {printable(failure.error or '')}", err=True)
     raise LoaderError(
         f"{len(report.failures)} of {report.members} members failed, the others are loaded: "
         "mend or replace the bundle and load again; only what is missing is loaded"
@@ -129,6 +131,6 @@ def version(bundle: Path) -> None:
 
 def _line(listed: Listed) -> str:
     if listed.error is not None:
-        return f"{'broken':<14} {human(listed.size):>9}  {listed.path}: {listed.error}"
+        return f"{'broken':<14} {human(listed.size):>9}  {printable(listed.path)}: {printable(listed.error)}"
     platforms = f"  {', '.join(listed.platforms)}" if listed.platforms else ""
     return f"{listed.kind:<14} {human(listed.size):>9}  {listed.reference}{platforms}"

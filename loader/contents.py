@@ -1,6 +1,7 @@
 """What is in a bundle, read without loading it: a listing, and the version of k0rdent."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +22,8 @@ from registry.oci.mediatype import HELM_CHART, HELM_CONFIG
 from registry.oci.reference import Reference
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise_*.tar"
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,128}")  # it goes to a terminal, and into file names
+_CHART_YAML_LIMIT = 256 * 1024
 _CHART_LIMIT = 64 * 1024 * 1024
 
 
@@ -70,7 +73,7 @@ def k0rdent_version(source: Source) -> str:
         if member.fault is None and fnmatchcase(member.path, _ENTERPRISE_CHART):
             try:
                 return _chart_version(_read_files(member, SIZE_LIMIT))
-            except (LoaderError, OCIError, yaml.YAMLError) as error:
+            except (LoaderError, OCIError) as error:
                 raise BundleInvalid(f"{source.path}: {member.path} cannot be read: {error}") from error
     raise BundleInvalid(f"{source.path} holds no {_ENTERPRISE_CHART}: is it the airgap bundle?")
 
@@ -142,8 +145,13 @@ def _chart_yaml(chart: bytes) -> bytes:
 
 
 def _version_of(chart_yaml: bytes) -> str:
-    document = yaml.safe_load(chart_yaml)
+    if len(chart_yaml) > _CHART_YAML_LIMIT:
+        raise MemberInvalid(f"its Chart.yaml has {len(chart_yaml)} bytes")
+    try:
+        document = yaml.safe_load(chart_yaml)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise MemberInvalid("its Chart.yaml is not YAML") from error
     version = document.get("version") if isinstance(document, dict) else None
-    if not isinstance(version, str):
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise MemberInvalid("its Chart.yaml has no version")
     return version

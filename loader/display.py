@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from loader.pipeline import Load
-from loader.report import Outcome, Status, human
+from loader.report import Outcome, Status, human, printable
 
 Show = Callable[[Outcome], None]
 
@@ -29,8 +29,8 @@ def display(form: str, load: Load, write: Callable[[str], None]) -> Iterator[Sho
 
 def plain_line(outcome: Outcome, load: Load) -> str:
     """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`."""
-    name = str(outcome.reference or outcome.path)
-    tail = f": {outcome.error}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
+    name = printable(str(outcome.reference or outcome.path))
+    tail = f": {printable(outcome.error or '')}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
     return f"{_count(load)} {outcome.status.value} {name}{tail}"
 
 

@@ -11,7 +11,7 @@ from isal import igzip
 
 from loader.errors import MemberInvalid
 from loader.ingest import Archive
-from loader.stream import CHUNK
+from loader.stream import CHUNK, DAMAGE
 from registry.oci.descriptor import Descriptor, as_list, as_object
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest, load_json
@@ -105,7 +105,7 @@ def _unpacked_hash(path: Path) -> str | None:
         with igzip.open(path, "rb") as file:  # type: ignore[no-untyped-call]
             while chunk := file.read(CHUNK):
                 unpacked.update(chunk)
-    except (igzip.BadGzipFile, EOFError):
+    except DAMAGE:
         return None
     return unpacked.hexdigest()
 

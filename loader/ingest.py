@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
-from loader.errors import MemberInvalid, MemberTruncated
+from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
 from loader.pool import Pool, result
 from loader.source import Member
@@ -77,12 +77,18 @@ class Ingest:
             StorageError: the disk refuses.
         """
         unsettled: deque[Archive] = deque()
-        for member in members:
-            unsettled.append(self._read(member))
-            while unsettled and unsettled[0].is_settled:
-                yield _settled(unsettled.popleft())
+        fault: BundleInvalid | None = None
+        try:
+            for member in members:
+                unsettled.append(self._read(member))
+                while unsettled and unsettled[0].is_settled:
+                    yield _settled(unsettled.popleft())
+        except BundleInvalid as error:
+            fault = error
         while unsettled:
             yield _settled(unsettled.popleft())
+        if fault is not None:
+            raise fault
 
     def _read(self, member: Member) -> Archive:
         archive = Archive(member.path, member.content.size, fault=member.fault)

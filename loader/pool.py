@@ -33,8 +33,11 @@ class Pool:
         )
         # All at once, before there is work: a process that the executor starts while it ends the
         # others, one of which was killed, is never told, and is waited for without end.
+        # With Ctrl-C blocked, which they inherit: it is for the loader, and they are told by their end.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         for _ in range(jobs):
             self._executor.submit(os.getpid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def adopt(self, root: Root, path: Path, expected: Digest | None, size: int) -> Future[StoredBlob]:
         """Make a blob of a file that lies below `uploads/` of `root`."""
@@ -105,8 +108,7 @@ def _read(source: int, buffer: memoryview, offset: int, path: Path) -> int:
 
 
 def _prepare(parent: int) -> None:
-    """Die with the loader, also when it is killed; leave Ctrl-C to it."""
+    """Die with the loader, also when it is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getppid() != parent:
         os._exit(1)

@@ -71,6 +71,12 @@ class Report:
         return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED]}
 
 
+def printable(text: str, limit: int = 400) -> str:
+    """What a bundle calls its members, harmless for a terminal and a log: one line, nothing invisible, not endless."""
+    shown = text if len(text) <= limit else f"{text[:limit]}…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
+
+
 def human(size: int) -> str:
     """A size in decimal units, as disks are sold: `21.6 GB`."""
     value = float(size)

@@ -14,6 +14,7 @@ from loader.naming import below_root, is_archive
 from loader.stream import EMPTY, ByteStream, FileStream, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
 
+_PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
 _SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
 
 
@@ -52,7 +53,7 @@ class Source:
         """Bytes of the file, or of all archives in the directory."""
         if self._file is not None:
             return os.fstat(self._file.fileno()).st_size
-        return sum(path.stat().st_size for path in self._walk())
+        return sum(path.lstat().st_size for path in self._walk())
 
     @property
     def position(self) -> int:
@@ -100,13 +101,19 @@ class Source:
 
     def _archives(self, stream: ByteStream) -> Iterator[Entry]:
         truncated = BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
-        for entry in read_entries(stream, truncated):
+        for entry in read_entries(stream, truncated, end_marked=True):
             if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
                 yield entry
+        # A file that was given its full length before its content looks like a tar that ends early.
+        if stream.skip(_PADDING) == _PADDING:
+            raise truncated
 
     def _directory_members(self) -> Iterator[Member]:
         for path in self._walk():
             name = path.relative_to(self.path).as_posix()
+            if path.is_symlink() or not path.is_file():  # a link in an unpacked bundle may lead anywhere
+                yield self._member(name, EMPTY, MemberInvalid("it is a link or a special file"))
+                continue
             try:
                 file = path.open("rb")
             except OSError as error:
@@ -124,12 +131,9 @@ class Source:
             return Member(name, content, error)
 
     def _walk(self) -> Iterator[Path]:
-        """Regular files only: a link in an extracted bundle may lead anywhere."""
         for folder, folders, names in os.walk(self.path):
             folders.sort()
-            for path in (Path(folder, name) for name in sorted(names) if is_archive(name)):
-                if path.is_file() and not path.is_symlink():
-                    yield path
+            yield from (Path(folder, name) for name in sorted(names) if is_archive(name))
 
 
 def _fault(entry: Entry) -> MemberInvalid | None:

@@ -18,7 +18,7 @@ CHUNK = 1024 * 1024
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
+DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class DecompressedStream:
     def read(self, count: int) -> bytes:
         try:
             return self._reader.read(count)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise BundleInvalid(
                 f"{self._path} is damaged or incomplete ({error}): copy it anew and load again"
             ) from error
@@ -139,8 +139,11 @@ def unreadable(path: Path, error: OSError) -> BundleInvalid:
 @contextmanager
 def open_stream(path: Path, file: BinaryIO) -> Iterator[ByteStream]:
     """The bytes of a bundle file; its first bytes tell how it is compressed, whatever it is called."""
-    magic = file.read(4)
-    file.seek(0)
+    try:
+        magic = file.read(4)
+        file.seek(0)
+    except OSError as error:
+        raise unreadable(path, error) from error
     if magic.startswith(_GZIP_MAGIC):
         # In a thread of its own: inflating is most of the work, and the bytes are written meanwhile.
         with igzip_threaded.open(file, "rb", threads=1, block_size=CHUNK) as reader:  # type: ignore[no-untyped-call]

@@ -13,6 +13,8 @@ from loader.errors import LoaderError, MemberInvalid
 from loader.stream import ByteStream, Window
 
 _BLOCK = 512
+_ZEROS = bytes(_BLOCK)
+_DIGITS = 19  # more of them than any size needs
 _PAX_LIMIT = 1024 * 1024  # names and attributes of one entry
 _LARGEST = 1 << 50
 
@@ -37,15 +39,17 @@ class Entry:
     content: Window
 
 
-def read_entries(stream: ByteStream, truncated: LoaderError) -> Iterator[Entry]:
+def read_entries(stream: ByteStream, truncated: LoaderError, *, end_marked: bool = False) -> Iterator[Entry]:
     """The entries in their order; what the consumer leaves of one is passed over.
+
+    With `end_marked` the two blocks of zeros at the end must be there; some writers leave them out.
 
     Raises:
         MemberInvalid: a header is not a tar header.
         LoaderError: `truncated`, where the stream ends in the middle of an entry.
     """
     overrides: dict[str, str] = {}
-    while (header := _read_header(stream, truncated)) is not None:
+    while (header := _read_header(stream, truncated, end_marked=end_marked)) is not None:
         content = Window(stream, _size(header, overrides), truncated)
         padding = -content.size % _BLOCK
         if header.type in _EXTENSIONS:
@@ -69,10 +73,14 @@ _KINDS = {
 }
 
 
-def _read_header(stream: ByteStream, truncated: LoaderError) -> tarfile.TarInfo | None:
+def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> tarfile.TarInfo | None:
     block = stream.read(_BLOCK)
-    if not block or block.count(0) == len(block) == _BLOCK:
-        return None  # the end, marked or not: some writers leave the two zero blocks out
+    if block == _ZEROS:
+        if end_marked and stream.read(_BLOCK) != _ZEROS:
+            raise truncated
+        return None
+    if not block and not end_marked:
+        return None
     if len(block) < _BLOCK:
         raise truncated
     try:
@@ -86,10 +94,16 @@ def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
     if header.type in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE):
         return 0
     text = overrides.get("size")
-    size = header.size if text is None else int(text) if text.isascii() and text.isdigit() else -1
+    size = (
+        header.size if text is None else int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else -1
+    )
     if not 0 <= size <= _LARGEST:
-        raise MemberInvalid(f"{header.name!r} says that it has {text or size} bytes")
+        raise MemberInvalid(f"{header.name!r} says that it has {(text or str(size))[:40]} bytes")
     return size
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else -1
 
 
 def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str]) -> Entry:
