@@ -17,6 +17,7 @@ from loader.report import Report, human, printable
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option
+from registry.storage.errors import disk_errors
 from registry.storage.store import Store
 
 _FAILURES_SHOWN = 20
@@ -75,7 +76,8 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
             if report is not None:
                 outcomes.append(outcome.to_json())
     if report is not None:
-        report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
+        with disk_errors(report):
+            report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     _tell_failures(run.report)
 

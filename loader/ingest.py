@@ -16,6 +16,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, OCIError, SizeInvalid
 from registry.oci.manifest import SIZE_LIMIT
 from registry.storage.blobs import StoredBlob
+from registry.storage.errors import StorageFull
 from registry.storage.store import Store
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
@@ -77,16 +78,22 @@ class Ingest:
             StorageError: the disk refuses.
         """
         unsettled: deque[Archive] = deque()
-        fault: BundleInvalid | None = None
+        fault: BundleInvalid | StorageFull | None = None
         try:
             for member in members:
                 unsettled.append(self._read(member))
                 while unsettled and unsettled[0].is_settled:
                     yield _settled(unsettled.popleft())
-        except BundleInvalid as error:
+        except (BundleInvalid, StorageFull) as error:
             fault = error
         while unsettled:
-            yield _settled(unsettled.popleft())
+            archive = unsettled.popleft()
+            try:
+                archive.settle()
+            except StorageFull as error:
+                fault = fault or error
+            else:
+                yield archive
         if fault is not None:
             raise fault
 

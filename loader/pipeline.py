@@ -13,6 +13,7 @@ from loader.publish import publish
 from loader.report import Outcome, Report, Status, human
 from loader.source import Member, Source
 from registry.storage.errors import StorageError, StorageFull
+from registry.storage.roots import free_bytes
 from registry.storage.store import Store
 
 
@@ -52,8 +53,10 @@ class Load:
             StorageFull: the disk is too small, or became full. Images given out stay.
         """
         with self.store.loading():
+            with self.store.snapshot() as snapshot:
+                before = snapshot.load_state(self.report.bundle)
             if not self.settings.force:
-                _check_space(self.source, self.store)
+                _check_space(self.source, self.store, before)
             self._remember("loading")
             try:
                 yield from self._run()
@@ -94,15 +97,18 @@ class Load:
         self.store.put_load_state(self.report.bundle, self.report.state(state))
 
 
-def _check_space(source: Source, store: Store) -> None:
-    """A bundle hardly shrinks or grows when it is unpacked: layers are compressed already."""
-    free = 0
-    for device in {os.stat(root.layout.root).st_dev: root.layout.root for root in store.blobs.roots}.values():
-        usage = os.statvfs(device)
-        free += usage.f_bavail * usage.f_frsize
-    held = store.stored_bytes()
+def _check_space(source: Source, store: Store, state: dict[str, object] | None) -> None:
+    """A bundle hardly shrinks or grows when it is unpacked: layers are compressed already.
+
+    What an earlier load of this bundle brought needs no room again, be it named or left by a kill.
+    """
+    roots = {os.stat(root.layout.root).st_dev: root for root in store.blobs.roots}.values()
+    free = sum(free_bytes(root) for root in roots)
+    loaded = state.get("bytes") if state else 0
+    held = store.blobs.disk_bytes() - store.stored_bytes() + (loaded if isinstance(loaded, int) else 0)
     if free + held < source.size:
         raise StorageFull(
-            f"the bundle needs up to {human(source.size)}, the storage has {human(free)} free and holds {human(held)}: "
+            f"the bundle needs up to {human(source.size)}, {human(held)} of it are here, and the storage has "
+            f"{human(free)} free: "
             "free some space, add a disk with another --storage, or try all the same with --force"
         )

@@ -10,6 +10,7 @@ from loader.ingest import Archive
 from loader.report import Outcome, Status
 from loader.selection import Selection
 from registry.oci.errors import ManifestUnknown, OCIError
+from registry.storage.errors import StorageFull
 from registry.storage.store import Image, Store
 
 
@@ -34,7 +35,7 @@ def publish(archives: Iterable[Archive], store: Store, selection: Selection) -> 
     """
     syncing: list[_Candidate] = []
     reading: list[_Candidate] = []
-    fault: BundleInvalid | None = None
+    fault: BundleInvalid | StorageFull | None = None
     with ThreadPoolExecutor(1, "syncfs") as background:
         sync = background.submit(store.blobs.sync)
         try:
@@ -45,7 +46,7 @@ def publish(archives: Iterable[Archive], store: Store, selection: Selection) -> 
                     yield from _name(syncing, store, selection)
                     syncing, reading = reading, []
                     sync = background.submit(store.blobs.sync)
-        except BundleInvalid as error:
+        except (BundleInvalid, StorageFull) as error:
             fault = error
         sync.result()
         yield from _name(syncing, store, selection)

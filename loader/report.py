@@ -68,7 +68,7 @@ class Report:
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""
-        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED]}
+        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED], "bytes": self.bytes}
 
 
 def printable(text: str, limit: int = 400) -> str:

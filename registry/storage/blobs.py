@@ -174,6 +174,11 @@ class BlobStore:
         with disk_errors(path):
             return open(path, "rb", buffering=0)
 
+    def disk_bytes(self) -> int:
+        """The sizes of all blob files, those of a killed load too, which have no row in the index."""
+        folders = (root.layout.blobs for root in self.roots)
+        return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
     def sync(self, roots: Sequence[int] | None = None) -> None:
         """Make everything below the roots durable, with one system call for each."""
         for root in self.roots:

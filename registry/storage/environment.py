@@ -1,6 +1,7 @@
 """One LMDB environment, shared by the threads of a process and by many processes; the only lmdb import."""
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ _MAP_SIZE: Final = 1 << 30
 _HEADROOM: Final = 256 << 20
 # One slot for each thread of every process that may be inside a read at the same instant.
 _READERS: Final = 2048
+_READER_SIZE: Final = 64
+_LITTLE: Final = 1 << 20
 _QUIESCE_PAUSE: Final = 0.0005
 
 # Quoted: the class takes a parameter for the type checker only.
@@ -161,6 +164,7 @@ class _Gate:
 def _open(path: Path, map_size: int) -> lmdb.Environment:
     with disk_errors(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _allocate(path / "lock.mdb")
     return lmdb.open(
         str(path),
         map_size=map_size,
@@ -172,13 +176,32 @@ def _open(path: Path, map_size: int) -> lmdb.Environment:
     )
 
 
+def _is_full(path: Path, said: str) -> bool:
+    """LMDB tells the operating system's text, and of a write that a full disk cut short only an I/O error."""
+    if "No space left" in said or "quota" in said:
+        return True
+    usage = os.statvfs(path)
+    return "Input/output" in said and usage.f_bavail * usage.f_frsize < _LITTLE
+
+
+def _allocate(lock: Path) -> None:
+    """Give the table of readers its blocks: LMDB maps it as a sparse file, and on a full disk to write is to die.
+
+    Before LMDB opens it: to close it later would drop the locks that LMDB holds on it.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _READERS * _READER_SIZE)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def _index_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except lmdb.Error as error:
-        # Python's lmdb gives the operating system's text for an errno, and no number.
-        if "No space left" in str(error) or "quota" in str(error) or isinstance(error, lmdb.MapFullError):
+        if isinstance(error, lmdb.MapFullError) or _is_full(path, str(error)):
             raise StorageFull(
                 f"no space left for the index at {path}: free some, then repeat; nothing is lost"
             ) from error

@@ -14,6 +14,8 @@ import xxhash
 from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable, disk_errors
 from registry.storage.layout import VERSION, Layout
 
+_LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
+
 
 @dataclass(frozen=True, slots=True)
 class Root:
@@ -62,12 +64,18 @@ def place(roots: Sequence[Root], key: bytes) -> Root:
     """
     if len(roots) == 1:
         return roots[0]
-    return max(roots, key=lambda root: _score(root, key))
+    roomy = [root for root in roots if free_bytes(root) >= _LITTLE]
+    return max(roomy or roots, key=lambda root: _score(root, key))
+
+
+def free_bytes(root: Root) -> int:
+    """What is left on the root's disk."""
+    usage = os.statvfs(root.layout.root)
+    return usage.f_bavail * usage.f_frsize
 
 
 def _score(root: Root, key: bytes) -> float:
-    usage = os.statvfs(root.layout.root)
-    weight = max(1, (usage.f_bavail * usage.f_frsize) >> 30).bit_length()
+    weight = max(1, free_bytes(root) >> 30).bit_length()
     draw = (xxhash.xxh3_64_intdigest(root.id.encode() + key) + 1) / (2**64 + 1)
     return -weight / math.log(draw)
 
