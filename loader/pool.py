@@ -9,7 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVarTuple
+from typing import Self, TypeVar, TypeVarTuple
 
 from loader.errors import MemberInvalid, MemberTruncated, WorkerKilled
 from loader.stream import CHUNK, Extent
@@ -20,6 +20,7 @@ from registry.storage.uploads import LOAD_PREFIX
 
 _PR_SET_PDEATHSIG = 1
 Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 
 class Pool:
@@ -35,9 +36,11 @@ class Pool:
         # others, one of which was killed, is never told, and is waited for without end.
         # With Ctrl-C blocked, which they inherit: it is for the loader, and they are told by their end.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        for _ in range(jobs):
-            self._executor.submit(os.getpid)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            for _ in range(jobs):
+                self._submit(os.getpid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def adopt(self, root: Root, path: Path, expected: Digest | None, size: int) -> Future[StoredBlob]:
         """Make a blob of a file that lies below `uploads/` of `root`."""
@@ -47,7 +50,7 @@ class Pool:
         """Make a blob of a part of a plain file."""
         return self._submit(_copy, self._blobs, extent, expected)
 
-    def _submit(self, task: "Callable[[*Arguments], StoredBlob]", *arguments: *Arguments) -> Future[StoredBlob]:
+    def _submit(self, task: "Callable[[*Arguments], Result]", *arguments: *Arguments) -> Future[Result]:
         try:
             return self._executor.submit(task, *arguments)
         except BrokenProcessPool as error:

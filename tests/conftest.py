@@ -18,6 +18,9 @@ import pytest
 from bench.corpus import BundleSpec, Contents, write_bundle
 from registry.storage.store import Store
 
+# Where a shell starts a test run in the background, Ctrl-C is ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 COMMAND = (sys.executable, "-m", "installer.command")
 
 

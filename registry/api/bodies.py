@@ -12,18 +12,12 @@ from typing import NamedTuple
 
 import falcon
 
-from registry.oci.errors import BlobUploadInvalid, ManifestTooLarge, OCIError, SizeInvalid
+from registry.oci.errors import BlobTooLarge, BlobUploadInvalid, ManifestTooLarge, SizeInvalid
 
 _PIECE = 1024 * 1024
 _CONTENT_RANGE = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 _DRAIN_BYTES = 256 * 1024 * 1024
 _DRAIN_SECONDS = 5.0
-
-
-class BodyTooLarge(OCIError):
-    """The blob has more bytes than this registry takes."""
-
-    code, status, message = "SIZE_INVALID", 413, "blob too large"
 
 
 class Chunk(NamedTuple):
@@ -37,18 +31,18 @@ def pieces(req: falcon.Request, limit: int, before: int = 0, length: int | None 
     """The body, piece by piece; `before` bytes of the blob are there already, and `length` are announced.
 
     Raises:
-        BodyTooLarge: the blob gets more than `limit` bytes.
+        BlobTooLarge: the blob gets more than `limit` bytes.
         SizeInvalid: the body is shorter, or longer, than was said.
         BlobUploadInvalid: it breaks off, or its chunks are malformed.
     """
     length = req.content_length if length is None else length
     if before + (length or 0) > limit:
-        raise BodyTooLarge(f"more than {limit} bytes")
+        raise BlobTooLarge(f"more than {limit} bytes")
     count = 0
     while piece := _read(req, _PIECE):
         count += len(piece)
         if before + count > limit:
-            raise BodyTooLarge(f"more than {limit} bytes")
+            raise BlobTooLarge(f"more than {limit} bytes")
         if length is not None and count > length:  # only without a Content-Length: the server cuts at that
             raise SizeInvalid(f"the body has more than {length} bytes")
         yield piece
@@ -65,7 +59,7 @@ def read_limited(req: falcon.Request, limit: int) -> bytes:
     """
     try:
         return b"".join(pieces(req, limit))
-    except BodyTooLarge as error:
+    except BlobTooLarge as error:
         raise ManifestTooLarge(f"more than {limit} bytes") from error
 
 

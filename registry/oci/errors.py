@@ -2,6 +2,7 @@
 
 Failure                      one sentence for an operator, and the exit code of the command
 └── OCIError                 one row of the specification's error table: code, status, message
+    ├── BlobTooLarge         413  SIZE_INVALID
     ├── BlobUnknown          404  BLOB_UNKNOWN
     ├── BlobUploadInvalid    400  BLOB_UPLOAD_INVALID
     ├── BlobUploadUnknown    404  BLOB_UPLOAD_UNKNOWN
@@ -49,6 +50,12 @@ class OCIError(Failure):
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         """Survive the way back from another process with the detail alone."""
         return type(self), (self.detail,)
+
+
+class BlobTooLarge(OCIError):
+    """The blob has more bytes than this registry takes."""
+
+    code, status, message = "SIZE_INVALID", 413, "blob too large"
 
 
 class BlobUnknown(OCIError):

@@ -25,6 +25,15 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
     def handle_int(self) -> None:
         self.handle_term()
 
+    def spawn_worker(self) -> int:
+        """A worker that is told to stop before it listens to signals hears it when it does."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            worker: int = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return worker
+
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         if self.loader is not None:
             self.loader.send_signal(signal.SIGTERM)

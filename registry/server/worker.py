@@ -28,6 +28,14 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         """Ctrl-C reaches the whole process group: the arbiter alone acts on it, and drains."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the arbiter at our birth
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001  # gunicorn's own signature
+        """A worker that stops closes its listeners: to be refused is better than to be accepted and never answered."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                listener.close()
 
     def enqueue_req(self, conn: TConn) -> None:
         """A thread for the connection, once it has sent something: gunicorn's would wait 5 s for the first byte."""

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,12 +105,27 @@ def written(root: Path) -> int:
 def test_what_a_killed_load_brought_is_room_for_its_rerun(volume: Volume, tmp_path: Path) -> None:
     tree = image([layer(files({f"{number}.bin": os.urandom(5_000_000)})) for number in range(6)])
     bundle = write_tar(tmp_path / "b.tar", {"large_1.tar": oci_archive(tree)})
-    load = start_load(bundle, volume.store)
-    halt_when(load, lambda: written(volume.store) > 15_000_000)  # and nothing has a name yet
-    kill_session(load)
+    kill_when(bundle, volume.store, lambda: written(volume.store) > 15_000_000)  # and nothing has a name yet
     assert listing(volume.store) == {}
     done = k0rdentd("load", bundle, "-s", volume.store)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_killed_load_has_named_is_room_for_its_rerun(volume: Volume, tmp_path: Path) -> None:
+    images = {f"a{number}_1.tar": oci_archive(small_image(size=2_000_000)) for number in range(15)}
+    bundle = write_tar(tmp_path / "b.tar", images)
+    log = volume.store.with_suffix(".log")
+    kill_when(bundle, volume.store, lambda: log.read_text().count("] loaded ") >= 8)
+    assert len(listing(volume.store)) >= 8
+    for _ in range(2):
+        done = k0rdentd("load", bundle, "-s", volume.store)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def kill_when(bundle: Path, root: Path, condition: Callable[[], bool]) -> None:
+    load = start_load(bundle, root)
+    halt_when(load, condition)
+    kill_session(load)
 
 
 @pytest.mark.slow

@@ -224,7 +224,8 @@ def test_the_report_holds_every_outcome(tmp_path: Path, three: Path) -> None:
     ("content", "code", "said"),
     [
         (None, 2, "cannot open the bundle"),
-        (b"", 1, "no image or chart"),
+        (b"", 1, "ends in the middle"),
+        (bytes(1024), 1, "no image or chart"),
         (b"text" * 500, 1, "not a tar"),
         (b"\x1f\x8bxx", 1, "damaged"),
     ],
