@@ -81,6 +81,9 @@ def result(future: Future[StoredBlob]) -> StoredBlob:
 
 
 def _killed() -> WorkerKilled:
+    """The executor ends its processes, but not one that it was just starting, and then waits for that without end."""
+    for child in multiprocessing.active_children():
+        child.kill()
     return WorkerKilled("a loading process was killed, perhaps for want of memory: load again, it goes on from here")
 
 

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def kill_workers_until_it_ends(load: subprocess.Popen[bytes], server: Server) ->
     while load.poll() is None:
         time.sleep(rng.uniform(0.01, 0.15))
         for worker in children(server.process.pid):
-            os.kill(worker, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may be dead of the last round
+                os.kill(worker, signal.SIGKILL)
             kills += 1
     return kills
 
