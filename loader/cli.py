@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -66,7 +67,7 @@ def load(
 
 
 def _load(run: Load, progress: str, report: Path | None) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a supervisor: as by Ctrl-C
+    _interrupt_on_signals(run)
     started = time.monotonic()
     form = ("bar" if sys.stderr.isatty() else "plain") if progress == "auto" else progress
     outcomes = []
@@ -80,6 +81,17 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
             report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     _tell_failures(run.report)
+
+
+def _interrupt_on_signals(run: Load) -> None:
+    """Ctrl-C, or a supervisor's SIGTERM; a second one kills, which loses nothing either."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        run.interrupt()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
 
 def _tell_failures(report: Report) -> None:

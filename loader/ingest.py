@@ -2,13 +2,13 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
-from loader.pool import Pool, result
+from loader.pool import Pool
 from loader.source import Member
 from loader.stream import CHUNK, Window
 from loader.tar import Entry, Kind, read_entries
@@ -52,20 +52,25 @@ class Archive:
 
         Raises:
             StorageError: the disk refuses: no other archive would fare better.
+            WorkerKilled: a process of the pool was.
         """
         for name, blob in self.blobs.items():
             try:
-                result(blob)
+                blob.result()
             except (MemberInvalid, OCIError) as error:
                 self.fault = self.fault or MemberInvalid(f"{name}: {error}")
 
 
 class Ingest:
-    """Takes members in and gives archives out, in the same order, while the pool works behind."""
+    """Takes members in and gives archives out, in the same order, while the pool works behind.
 
-    def __init__(self, store: Store, pool: Pool) -> None:
+    `go_on` is called every few megabytes, and may raise to end it.
+    """
+
+    def __init__(self, store: Store, pool: Pool, go_on: Callable[[], None]) -> None:
         self._store = store
         self._pool = pool
+        self._go_on = go_on
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -108,6 +113,7 @@ class Ingest:
 
     def _read_entries(self, content: Window, archive: Archive) -> None:
         for entry in read_entries(content, MemberTruncated("the archive ends in the middle of a file")):
+            self._go_on()
             name = entry.name.removeprefix("./")
             if entry.kind is Kind.LINK:
                 archive.links[name] = entry.target
@@ -175,6 +181,7 @@ class Ingest:
         try:
             upload.append(head)
             while chunk := content.read(CHUNK):
+                self._go_on()
                 upload.append(chunk)
         except BaseException:
             upload.remove()

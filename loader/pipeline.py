@@ -25,6 +25,7 @@ class Load:
     source: Source
     store: Store
     report: Report = field(init=False)
+    _interrupted: bool = False
 
     def __post_init__(self) -> None:
         self.report = Report(str(self.settings.bundle.resolve()))
@@ -44,6 +45,10 @@ class Load:
         """How many images and charts there are, None where only the end of the bundle will tell."""
         return self.source.total
 
+    def interrupt(self) -> None:
+        """Let `outcomes()` raise KeyboardInterrupt where that is safe, which it is not inside of a lock of Python's."""
+        self._interrupted = True
+
     def outcomes(self) -> Iterator[Outcome]:
         """Each member's outcome as soon as it is certain; an image is served from then on.
 
@@ -51,12 +56,12 @@ class Load:
             BundleInvalid: the bundle cannot be read on, or holds no image at all.
             StorageBusy: another load into this store is running.
             StorageFull: the disk is too small, or became full. Images given out stay.
+            KeyboardInterrupt: after `interrupt()`.
         """
         with self.store.loading():
-            with self.store.snapshot() as snapshot:
-                before = snapshot.load_state(self.report.bundle)
+            self.report.held = self._held()
             if not self.settings.force:
-                _check_space(self.source, self.store, before)
+                _check_space(self.source, self.store, self.report.held)
             self._remember("loading")
             try:
                 yield from self._run()
@@ -69,14 +74,17 @@ class Load:
     def _run(self) -> Iterator[Outcome]:
         excluded: list[Outcome] = []
         with Pool(self.store.blobs, self.settings.jobs) as pool:
-            archives = Ingest(self.store, pool).archives(self._wanted(excluded))
-            for outcome in publish(archives, self.store, self.settings.selection):
+            archives = Ingest(self.store, pool, self._go_on).archives(self._wanted(excluded))
+            for outcome in publish(archives, self.store, self.settings.selection, self.report):
                 yield from self._told(excluded)
-                self.report.add(outcome)
                 yield outcome
         yield from self._told(excluded)
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
+
+    def _go_on(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def _told(self, excluded: list[Outcome]) -> Iterator[Outcome]:
         while excluded:
@@ -93,19 +101,25 @@ class Load:
                 reference = selection.name(member.path)
                 excluded.append(Outcome(member.path, member.content.size, Status.EXCLUDED, reference))
 
+    def _held(self) -> int:
+        """Bytes that earlier loads of this bundle brought and named, the last one be it killed or not."""
+        with self.store.snapshot() as snapshot:
+            state = snapshot.load_state(self.report.bundle)
+        brought = state["bytes"] if state else 0
+        return brought if isinstance(brought, int) else 0
+
     def _remember(self, state: str) -> None:
         self.store.put_load_state(self.report.bundle, self.report.state(state))
 
 
-def _check_space(source: Source, store: Store, state: dict[str, object] | None) -> None:
+def _check_space(source: Source, store: Store, named: int) -> None:
     """A bundle hardly shrinks or grows when it is unpacked: layers are compressed already.
 
     What an earlier load of this bundle brought needs no room again, be it named or left by a kill.
     """
     roots = {os.stat(root.layout.root).st_dev: root for root in store.blobs.roots}.values()
     free = sum(free_bytes(root) for root in roots)
-    loaded = state.get("bytes") if state else 0
-    held = store.blobs.disk_bytes() - store.stored_bytes() + (loaded if isinstance(loaded, int) else 0)
+    held = store.blobs.disk_bytes() - store.stored_bytes() + named
     if free + held < source.size:
         raise StorageFull(
             f"the bundle needs up to {human(source.size)}, {human(held)} of it are here, and the storage has "

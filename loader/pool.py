@@ -4,12 +4,17 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar, TypeVarTuple
+from typing import Self, TypeVarTuple
 
 from loader.errors import MemberInvalid, MemberTruncated, WorkerKilled
 from loader.stream import CHUNK, Extent
@@ -19,28 +24,51 @@ from registry.storage.roots import Root
 from registry.storage.uploads import LOAD_PREFIX
 
 _PR_SET_PDEATHSIG = 1
+
 Arguments = TypeVarTuple("Arguments")
-Result = TypeVar("Result")
+_Task = tuple[Callable[..., StoredBlob], tuple[object, ...]]
+_Answer = StoredBlob | Exception
+
+_KILLED = "a loading process was killed, perhaps for want of memory: load again, it goes on from here"
 
 
 class Pool:
-    """A fixed number of processes; each task makes one blob of bytes that lie in a file."""
+    """A fixed number of processes; each task makes one blob of bytes that lie in a file.
+
+    A thread waits for each process that is at work, at its end of a pipe: when the kernel kills
+    the process, that end closes, and the task has failed.
+
+    Raises:
+        WorkerKilled: a process did not start, or not to the end.
+    """
 
     def __init__(self, blobs: BlobStore, jobs: int) -> None:
         self._blobs = blobs
-        # Spawned, not forked: an open LMDB environment must not cross a fork.
-        self._executor = ProcessPoolExecutor(
-            jobs, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(os.getpid(),)
-        )
-        # All at once, before there is work: a process that the executor starts while it ends the
-        # others, one of which was killed, is never told, and is waited for without end.
-        # With Ctrl-C blocked, which they inherit: it is for the loader, and they are told by their end.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self._idle: SimpleQueue[Connection[_Task, _Answer]] = SimpleQueue()
+        self._processes: list[SpawnProcess] = []
+        self._threads = ThreadPoolExecutor(jobs, "pool")
+        resource_tracker.ensure_running()  # the first process starts it, and it unblocks SIGINT when it is started
         try:
             for _ in range(jobs):
-                self._submit(os.getpid)
+                self._start()
+        except OSError as error:
+            self._end()
+            raise WorkerKilled(f"a loading process did not start: {error.strerror}: load again") from error
+
+    def _start(self) -> None:
+        # Spawned, not forked: an open LMDB environment must not cross a fork.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._idle.put(ours)
+        process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
+        # Ctrl-C, blocked here and so there, is for the loader; they are told by the end of the pipe.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        self._processes.append(process)
 
     def adopt(self, root: Root, path: Path, expected: Digest | None, size: int) -> Future[StoredBlob]:
         """Make a blob of a file that lies below `uploads/` of `root`."""
@@ -50,11 +78,21 @@ class Pool:
         """Make a blob of a part of a plain file."""
         return self._submit(_copy, self._blobs, extent, expected)
 
-    def _submit(self, task: "Callable[[*Arguments], Result]", *arguments: *Arguments) -> Future[Result]:
+    def _submit(self, task: "Callable[[*Arguments], StoredBlob]", *arguments: *Arguments) -> Future[StoredBlob]:
+        return self._threads.submit(self._run, task, arguments)
+
+    def _run(self, task: Callable[..., StoredBlob], arguments: tuple[object, ...]) -> StoredBlob:
+        pipe = self._idle.get()
         try:
-            return self._executor.submit(task, *arguments)
-        except BrokenProcessPool as error:
-            raise _killed() from error
+            pipe.send((task, arguments))
+            answer = pipe.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerKilled(_KILLED) from error
+        finally:
+            self._idle.put(pipe)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def __enter__(self) -> Self:
         return self
@@ -62,29 +100,37 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        if error is not None:
+            for process in self._processes:
+                process.kill()
+        self._end()
+
+    def _end(self) -> None:
+        """After the tasks that run now, without those that wait."""
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().close()
+        for process in self._processes:
+            process.join()
 
 
-def result(future: Future[StoredBlob]) -> StoredBlob:
-    """The blob, or what went wrong.
+def _serve(pipe: "Connection[_Answer, _Task]", parent: int) -> None:
+    """What a process does: one task after the other, until the loader closes the pipe, or dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    with suppress(EOFError):
+        while True:
+            task, arguments = pipe.recv()
+            pipe.send(_answer(task, arguments))
 
-    Raises:
-        OCIError: the bytes do not match their digest or size.
-        StorageError: the disk refuses.
-        WorkerKilled: a process of the pool was.
-        MemberInvalid: the archive ends early or cannot be read.
-    """
+
+def _answer(task: Callable[..., StoredBlob], arguments: tuple[object, ...]) -> _Answer:
     try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise _killed() from error
-
-
-def _killed() -> WorkerKilled:
-    """The executor ends its processes, but not one that it was just starting, and then waits for that without end."""
-    for child in multiprocessing.active_children():
-        child.kill()
-    return WorkerKilled("a loading process was killed, perhaps for want of memory: load again, it goes on from here")
+        return task(*arguments)
+    except Exception as error:  # noqa: BLE001 whatever it is, the loader is to raise it
+        error.add_note(traceback.format_exc())  # the one of the loader ends at the pipe
+        return error
 
 
 def _adopt(root: Root, path: Path, expected: Digest | None, size: int) -> StoredBlob:
@@ -111,10 +157,3 @@ def _read(source: int, buffer: memoryview, offset: int, path: Path) -> int:
     if count == 0:
         raise MemberTruncated("the archive ends in the middle of a file")
     return count
-
-
-def _prepare(parent: int) -> None:
-    """Die with the loader, also when it is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

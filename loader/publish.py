@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from loader.errors import BundleInvalid, MemberInvalid
 from loader.image import assemble
 from loader.ingest import Archive
-from loader.report import Outcome, Status
+from loader.report import Outcome, Report, Status
 from loader.selection import Selection
 from registry.oci.errors import ManifestUnknown, OCIError
 from registry.storage.errors import StorageFull
@@ -23,8 +23,8 @@ class _Candidate:
     error: str | None = None
 
 
-def publish(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[Outcome]:
-    """Outcomes in the order of the archives.
+def publish(archives: Iterable[Archive], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
+    """Outcomes in the order of the archives, each added to the report.
 
     One batch is made durable by one system call while the next one is read; how large a batch
     gets is for the disk to say.
@@ -43,15 +43,15 @@ def publish(archives: Iterable[Archive], store: Store, selection: Selection) -> 
                 reading.append(_candidate(archive, store, selection))
                 if sync.done():
                     sync.result()
-                    yield from _name(syncing, store, selection)
+                    yield from _name(syncing, store, selection, report)
                     syncing, reading = reading, []
                     sync = background.submit(store.blobs.sync)
         except (BundleInvalid, StorageFull) as error:
             fault = error
         sync.result()
-        yield from _name(syncing, store, selection)
+        yield from _name(syncing, store, selection, report)
     store.blobs.sync()
-    yield from _name(reading, store, selection)
+    yield from _name(reading, store, selection, report)
     if fault is not None:
         raise fault
 
@@ -63,16 +63,18 @@ def _candidate(archive: Archive, store: Store, selection: Selection) -> _Candida
         return _Candidate(archive, None, str(error))
 
 
-def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection) -> Iterator[Outcome]:
+def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
     for candidate in candidates:
         archive, image = candidate.archive, candidate.image
         if image is None:
-            yield Outcome(archive.path, archive.size, Status.FAILED, error=candidate.error)
-            continue
-        status = _status(image, store, selection)
-        if status is Status.LOADED:
-            store.publish(image)
-        yield Outcome(archive.path, archive.size, status, image.reference, image.root)
+            outcome = Outcome(archive.path, archive.size, Status.FAILED, error=candidate.error)
+        else:
+            status = _status(image, store, selection)
+            outcome = Outcome(archive.path, archive.size, status, image.reference, image.root)
+        report.add(outcome)
+        if image is not None and outcome.status is Status.LOADED:
+            store.publish(image, (report.bundle, report.state("loading")))
+        yield outcome
 
 
 def _status(image: Image, store: Store, selection: Selection) -> Status:

@@ -38,9 +38,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class Report:
-    """A load as it goes on; failures are kept, all else is counted."""
+    """A load as it goes on; failures are kept, all else is counted.
+
+    `held` is what an earlier load of this bundle had brought when it ended, in bytes.
+    """
 
     bundle: str
+    held: int = 0
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
     failures: list[Outcome] = field(default_factory=list)
@@ -68,7 +72,8 @@ class Report:
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""
-        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED], "bytes": self.bytes}
+        brought = max(self.held, self.bytes)
+        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED], "bytes": brought}
 
 
 def printable(text: str, limit: int = 400) -> str:

@@ -159,8 +159,10 @@ class Store:
 
     # Writing: content before names
 
-    def publish(self, image: Image) -> None:
+    def publish(self, image: Image, load: tuple[str, dict[str, object]] | None = None) -> None:
         """Let an image be seen, whole, in one transaction. Its blobs must be durable.
+
+        `load` is the bundle that it comes from, and how its load stands with this image.
 
         Raises:
             ManifestBlobUnknown: a blob or manifest it needs is neither in it nor in the store.
@@ -177,6 +179,8 @@ class Store:
             if change.manifest(name, image.root) is None:
                 raise ManifestBlobUnknown(f"{image.reference}: root manifest {image.root}")
             change.put_tag(name, image.reference.tag, image.root)
+            if load is not None:
+                change.put_load_state(*load)
 
     def put_manifest(
         self,
