@@ -42,15 +42,13 @@ class Blob:
             resp.status = falcon.HTTP_206
             resp.set_header("Content-Range", str(part))
         first, length = (part.first, part.length) if part else (0, blob.size)
-        file = self._store.open_blob(blob)
-        if first:
-            file.seek(first)
-        if length >= SENDFILE_FROM:
-            resp.stream = file  # gunicorn sends from the file's position, and closes it
-            resp.content_length = length
+        if length < SENDFILE_FROM:
+            resp.data = self._store.read_blob(blob, first, length)
             return
-        with file:
-            resp.data = file.read(length)
+        file = self._store.open_blob(blob)
+        file.seek(first)
+        resp.stream = file  # the worker sends from the file's position, and closes it
+        resp.content_length = length
 
 
 def _describe(req: falcon.Request, resp: falcon.Response, blob: StoredBlob) -> bool:

@@ -1,11 +1,18 @@
 """How a worker puts a response on the wire: small ones in one packet, files by sendfile."""
 
 import os
+import re
 import socket
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
+from gunicorn.http.errors import InvalidResponseHeader
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.http.wsgi import Response as GunicornResponse
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: never within a value
 
 
 class Response(GunicornResponse):  # type: ignore[misc]  # gunicorn is not typed
@@ -17,12 +24,29 @@ class Response(GunicornResponse):  # type: ignore[misc]  # gunicorn is not typed
     _waiting = b""
     headers_sent: bool
 
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Take what the application answers. Its header names are literals, and its values are searched all at once.
+
+        gunicorn matches every name and every value by itself: a tenth of a small answer.
+        """
+        if _CONTROL.search("".join([value for _, value in headers])):
+            raise InvalidResponseHeader("a value holds a control character")
+        for name, value in headers:
+            if name.lower() == "content-length":
+                self.response_length = int(value)
+        self.headers = headers
+
     def send_headers(self) -> None:
         if self.headers_sent:
             return
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
-        self._waiting = "".join(lines).encode("latin-1")
+        lines = [f"{name}: {value}\r\n" for name, value in self.headers]
+        self._waiting = "".join([self._head(), *lines, "\r\n"]).encode("latin-1")
         self.headers_sent = True
+
+    def _head(self) -> str:
+        connection = "close" if self.should_close() else "keep-alive"
+        coding = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
+        return f"HTTP/1.1 {self.status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {connection}\r\n{coding}"
 
     def _emit_body(self, chunk: bytes) -> None:
         if self.chunked:
@@ -46,6 +70,11 @@ class Response(GunicornResponse):  # type: ignore[misc]  # gunicorn is not typed
         if self._waiting:
             self.sock.sendall(self._waiting)
             self._waiting = b""
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _send(sock: socket.socket, file: Any, count: int) -> None:

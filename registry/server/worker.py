@@ -24,6 +24,11 @@ IDLE_SECONDS = 60
 class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
     """Serves each request in a thread of its own; a stop lets requests in flight finish."""
 
+    def init_process(self) -> None:
+        """Settings change no more: as attributes they cost nothing, and gunicorn looks 20 of them up for a request."""
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        super().init_process()
+
     def init_signals(self) -> None:
         """Ctrl-C reaches the whole process group: the arbiter alone acts on it, and drains."""
         super().init_signals()
@@ -55,6 +60,12 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001  # gunicorn's own signature
+        """A request without a body leaves nothing behind to be drained."""
+        if keepalive and getattr(conn.parser.mesg.body.reader, "length", None) == 0:
+            return True
+        return bool(super()._keepalive_after(conn, keepalive))
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """Answer one request; True where the connection may carry another."""

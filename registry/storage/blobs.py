@@ -12,7 +12,7 @@ import xxhash
 
 from registry.oci.digest import Digest, new_hash
 from registry.oci.errors import DigestInvalid, SizeInvalid
-from registry.storage.errors import StorageUnusable, disk_errors
+from registry.storage.errors import StorageUnusable, disk_error, disk_errors
 from registry.storage.roots import Root, place, sync_directory
 from registry.storage.uploads import UploadFile
 
@@ -171,8 +171,29 @@ class BlobStore:
             StorageUnusable: the file is gone although the index names it, or its root was not given.
         """
         path = self.path(root, digest)
-        with disk_errors(path):
+        try:
             return open(path, "rb", buffering=0)
+        except OSError as error:
+            raise disk_error(path, error) from error
+
+    def read(self, root: int, digest: Digest, first: int, length: int) -> bytes:
+        """A part of a blob, in one piece: for small ones.
+
+        Raises:
+            StorageUnusable: as `open`, or the file is too short.
+        """
+        path = self.path(root, digest)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                content = os.pread(descriptor, length, first)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise disk_error(path, error) from error
+        if len(content) != length:
+            raise StorageUnusable(f"{path} is too short: load or push it again")
+        return content
 
     def disk_bytes(self) -> int:
         """The sizes of all blob files, those of a killed load too, which have no row in the index."""

@@ -59,8 +59,13 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(
-                f"no space left at {path}: free some, or run 'k0rdentd store gc', then repeat; nothing is lost"
-            ) from error
-        raise StorageUnusable(f"{path}: {error.strerror or error}; check its owner, mode and disk") from error
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> StorageError:
+    """What a refusal of the operating system at `path` amounts to."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(
+            f"no space left at {path}: free some, or run 'k0rdentd store gc', then repeat; nothing is lost"
+        )
+    return StorageUnusable(f"{path}: {error.strerror or error}; check its owner, mode and disk")

@@ -27,7 +27,7 @@ from registry.oci.manifest import Manifest
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage import keys
 from registry.storage.blobs import StoredBlob, Summary
-from registry.storage.environment import Environment, Rows
+from registry.storage.environment import Environment, Reading, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +216,30 @@ class Change(Snapshot):
         self._rows.put("loads", keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle}))
 
 
+class Snapshots:
+    """The block in which a snapshot is read."""
+
+    __slots__ = ("_reading",)
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def __enter__(self) -> Snapshot:
+        return Snapshot(self._reading)
+
+    def __exit__(self, *_: object) -> None:
+        self._reading.__exit__()
+
+
 class Index:
     """Snapshots and changes of the index at a path; safe for threads, and for many processes at once."""
 
     def __init__(self, path: Path) -> None:
         self._environment = Environment(path)
 
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        with self._environment.reading() as rows:
-            yield Snapshot(rows)
+    def snapshot(self) -> Snapshots:
+        """The whole index at one instant, until the block is left."""
+        return Snapshots(self._environment.reading())
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Change]:

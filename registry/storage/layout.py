@@ -55,7 +55,7 @@ class Layout:
 
     def blob(self, digest: Digest) -> Path:
         """Sharded by two hex digits: 256 folders keep each one small at a million blobs."""
-        return self.blobs / digest.algorithm / digest.hex[:2] / digest.hex
+        return Path(f"{self.root}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}")
 
     def upload(self, upload_id: str) -> Path:
         return self.uploads / upload_id

@@ -21,7 +21,7 @@ from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import StorageBusy
-from registry.storage.index import Change, Index, Snapshot, StoredManifest
+from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.locks import locked
 from registry.storage.roots import index_root, open_root
 from registry.storage.sessions import Sessions
@@ -118,6 +118,14 @@ class Store:
         """
         return self.blobs.open(blob.root, blob.digest)
 
+    def read_blob(self, blob: StoredBlob, first: int, length: int) -> bytes:
+        """A part of a small blob, in one piece.
+
+        Raises:
+            StorageUnusable: as `open_blob`, or the file is too short.
+        """
+        return self.blobs.read(blob.root, blob.digest, first, length)
+
     def list_tags(self, name: RepositoryName, last: str, limit: int | None) -> list[Tag]:
         """Up to `limit` tags behind `last`, bytewise sorted.
 
@@ -151,11 +159,9 @@ class Store:
         with self._index.snapshot() as snapshot:
             return snapshot.stored_bytes()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """The whole index at one instant."""
-        with self._index.snapshot() as snapshot:
-            yield snapshot
+    def snapshot(self) -> Snapshots:
+        """The whole index at one instant, until the block is left."""
+        return self._index.snapshot()
 
     # Writing: content before names
 
