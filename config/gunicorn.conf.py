@@ -11,6 +11,7 @@ threads = 16
 worker_connections = 4096
 backlog = 4096
 keepalive = 75
+timeout = 120
 graceful_timeout = 30
 proc_name = "k0rdentd-registry"
 control_socket_disable = True

@@ -77,5 +77,5 @@ def logging_config(settings: LogSettings) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": settings.form}},
         "root": {"level": settings.level.upper(), "handlers": ["stderr"]},
-        "loggers": {"gunicorn.error": errors, "gunicorn.access": requests},
+        "loggers": {"gunicorn.error": errors, "registry.access": requests},
     }

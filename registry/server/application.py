@@ -88,6 +88,7 @@ def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
         "worker_connections": 4096,
         "backlog": 4096,
         "keepalive": 75,
+        "timeout": 120,  # a loop that hangs for so long has lost its disk
         "logconfig_dict": logging_config(settings.log),
         "graceful_timeout": DRAIN_SECONDS,
         "loglevel": settings.log.level,

@@ -1,32 +1,80 @@
-"""The worker class: gunicorn's threads, with our response and limits on idle clients."""
+"""The worker class: a loop that never waits for a client or for the disk, and threads for what takes time.
+
+Most requests are one look-up and one small answer: the loop gives it on the spot, without the two
+switches between threads that cost more than the answer. Uploads, listings and passwords go to a
+thread. Files are sent by the loop, as far as a client takes them, so that ten thousand slow clients
+cost ten thousand file descriptors and no thread; what is not in the page cache is sent from a thread.
+"""
 
 import logging
-import selectors
+import os
+import resource
+import select
 import signal
 import socket
 import struct
 import time
-from datetime import timedelta
-from functools import partial
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http import wsgi
-from gunicorn.http.errors import ParseException
-from gunicorn.http.wsgi import FileWrapper
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.workers.base import Worker
 
-from registry.server.response import Response
+from registry.server.answer import Answer, refusal, run
+from registry.server.connection import Connection, Sent
+from registry.server.request import HEAD_LIMIT, Incomplete, Request, environ
 
 # A client that neither sends nor takes a byte for this long is gone. A transfer that moves may last for ever.
 IDLE_SECONDS = 60
+# A stopping worker waits so long for who has announced nothing.
+_STOP_SECONDS = 2.0
+# Whoever is still sending what nobody reads gets so long to see the answer (RFC 9112 section 9.6).
+_LINGER_SECONDS = 2.0
+_SWEEP_SECONDS = 1.0
+_REFUSALS = {
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+}
+
+Attention = Callable[[Connection], None]
+
+_log = logging.getLogger(__name__)
+_access = logging.getLogger("registry.access")
 
 
-class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """Serves each request in a thread of its own; a stop lets requests in flight finish."""
+class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
+    """Serves requests until it is told to stop, then lets those in flight finish."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connections: dict[int, Connection] = {}
+        self._ready: deque[Connection] = deque()
+        """Those that go on at the next turn, whatever epoll says."""
+        self._returned: deque[Connection] = deque()
+        """Those that a thread has done with."""
+        self._swept = 0.0
+        self._idle_seconds = getattr(self.app, "idle_seconds", IDLE_SECONDS)
 
     def init_process(self) -> None:
         """Settings change no more: as attributes they cost nothing, and gunicorn looks 20 of them up for a request."""
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._threads = ThreadPoolExecutor(self.cfg.threads, "request")
+        self._epoll = select.epoll()
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -35,100 +83,271 @@ class RegistryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typ
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the arbiter at our birth
 
-    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001  # gunicorn's own signature
-        """A worker that stops closes its listeners: to be refused is better than to be accepted and never answered."""
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            for listener in self.sockets:
-                listener.close()
+    def run(self) -> None:
+        """Serve until a signal says otherwise, or the arbiter is gone."""
+        self._epoll.register(self._alarm, select.EPOLLIN)
+        self._epoll.register(self.PIPE[0], select.EPOLLIN)  # a signal wakes the loop
+        self._listeners: dict[int, socket.socket] = {}
+        self._listen()
+        while self.alive and self.ppid == os.getppid():
+            self._turn(_SWEEP_SECONDS)
+        self._stop()
 
-    def enqueue_req(self, conn: TConn) -> None:
-        """A thread for the connection, once it has sent something: gunicorn's would wait 5 s for the first byte."""
-        idle = getattr(self.app, "idle_seconds", IDLE_SECONDS)
-        if not conn.initialized and not conn.data_ready and not _has_sent(conn.sock):
-            conn.timeout = time.monotonic() + idle
-            self.pending_conns.append(conn)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
-            return
-        if not conn.initialized:
-            _limit_idling(conn.sock, idle)
-            conn.data_ready = True
-        super().enqueue_req(conn)
+    # The loop
 
-    def _cap_keepalive(self, deadline: float) -> None:
-        """A stop waits no longer for who has sent nothing yet than for who is between two requests."""
-        super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
-
-    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001  # gunicorn's own signature
-        """A request without a body leaves nothing behind to be drained."""
-        if keepalive and getattr(conn.parser.mesg.body.reader, "length", None) == 0:
-            return True
-        return bool(super()._keepalive_after(conn, keepalive))
-
-    def handle_request(self, req: Any, conn: TConn) -> bool:
-        """Answer one request; True where the connection may carry another."""
-        started = time.monotonic()
-        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Response)
-        environ["wsgi.multithread"] = True
-        environ["wsgi.input"] = _Body(environ["wsgi.input"])
-        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
-            response.force_close()
-        try:
-            self._answer(response, environ)
-        except Exception:
-            if not response.headers_sent:
-                raise
-            self.log.debug("%s %s: cut short", req.method, req.path, exc_info=True)
-            return False  # half a body is on the wire: only closing tells the client
-        finally:
-            if self.log.access_log.isEnabledFor(logging.INFO):  # collecting its fields costs 10 % of a small answer
-                self.log.access(response, req, environ, timedelta(seconds=time.monotonic() - started))
-        return not response.should_close()
-
-    def _answer(self, response: Response, environ: dict[str, Any]) -> None:
-        body = self.wsgi(environ, response.start_response)
-        try:
-            if isinstance(body, FileWrapper):
-                response.write_file(body)
+    def _turn(self, patience: float) -> None:
+        self.notify()
+        for file, _ in self._epoll.poll(0 if self._ready or self._returned else patience):
+            if file in self._connections:
+                self._attend(self._connections[file], self._hear)
+            elif file in self._listeners:
+                self._accept(self._listeners[file])
             else:
-                for chunk in body:
-                    response.write(chunk)
-            response.close()
-        finally:
-            if hasattr(body, "close"):
-                body.close()
+                _drain(file)
+        while self._returned:
+            self._attend(self._returned.popleft(), self._take_back)
+        for _ in range(len(self._ready)):
+            self._attend(self._ready.popleft(), self._go_on)
+        if time.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._sweep()
 
+    def _listen(self) -> None:
+        for listener in self.sockets:
+            listener.setblocking(False)
+            self._listeners[listener.fileno()] = listener
+            # One worker wakes up for a new connection, not all of them.
+            self._epoll.register(listener.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
-class _Body:
-    """gunicorn's request body; chunks that are malformed are the client's fault, as a lost connection is."""
+    def _stop_listening(self) -> None:
+        for file in self._listeners:
+            self._epoll.unregister(file)
+        self._listeners.clear()
 
-    def __init__(self, body: Any) -> None:
-        self._body = body
+    def _sweep(self) -> None:
+        """Close the connections of those who are gone; listen again where there is room again."""
+        self._swept = now = time.monotonic()
+        for connection in list(self._connections.values()):
+            if connection.deadline < now and not connection.is_lent:
+                self._close(connection)
+        if self.alive and not self._listeners and len(self._connections) < self.cfg.worker_connections:
+            self._listen()
 
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, none at the end; an OSError where the client did not keep to the protocol."""
+    def _stop(self) -> None:
+        """To be refused is better than to be accepted and never answered: the listeners close first."""
+        self._stop_listening()
+        for listener in self.sockets:
+            listener.close()
+        now = time.monotonic()
+        for connection in self._connections.values():
+            if connection.request is None and not connection.received:
+                connection.deadline = min(connection.deadline, now + _STOP_SECONDS)
+        while self._connections and time.monotonic() < now + self.cfg.graceful_timeout:
+            self._turn(0.2)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # A connection
+
+    def _accept(self, listener: Any) -> None:
         try:
-            piece: bytes = self._body.read(size)
+            sock, client = listener.sock.accept()
+        except OSError:  # another worker has it, or it is gone
+            return
+        connection = Connection(sock, client[:2], time.monotonic() + self._idle_seconds)
+        self._connections[sock.fileno()] = connection
+        self._watch(connection, select.EPOLLIN)
+        if len(self._connections) >= self.cfg.worker_connections:
+            self._stop_listening()
+
+    def _watch(self, connection: Connection, events: int) -> None:
+        if connection.watched == events:
+            return
+        if not events:
+            self._epoll.unregister(connection.sock.fileno())
+        elif connection.watched:
+            self._epoll.modify(connection.sock.fileno(), events)
+        else:
+            self._epoll.register(connection.sock.fileno(), events)
+        connection.watched = events
+
+    def _close(self, connection: Connection) -> None:
+        self._connections.pop(connection.sock.fileno(), None)
+        connection.close()  # which epoll notices
+
+    def _attend(self, connection: Connection, attention: Attention) -> None:
+        """One client's connection, without harm to the others."""
+        if connection.sock.fileno() < 0:
+            return
+        try:
+            attention(connection)
+        except OSError as error:
+            _log.debug("%s: cut short: %s", connection.client[0], error)
+            self._close(connection)
+        except Exception:  # noqa: BLE001  # the other connections are to be served on
+            _log.exception("%s: cut short", connection.client[0])
+            self._close(connection)
+
+    def _hear(self, connection: Connection) -> None:
+        """The client sent something, or can take something."""
+        if connection.answer is None:
+            if not connection.received and not connection.is_lingering:  # the head of a request has so long in all
+                connection.deadline = time.monotonic() + self._idle_seconds
+            if not connection.fill():
+                self._close(connection)
+                return
+        self._go_on(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        """With its answer, if it has one, and else with the request that has come."""
+        if connection.is_lent:
+            return
+        if connection.answer is not None:
+            self._send(connection)
+        elif connection.received:
+            self._begin(connection)
+
+    # A request
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            request = connection.parse(self.cfg)
+        except Incomplete:
+            if len(connection.received) > HEAD_LIMIT:
+                self._refuse(connection, LimitRequestHeaders("the head of the request does not end"))
         except ParseException as error:
-            raise ConnectionAbortedError(str(error)) from error
-        return piece
+            self._refuse(connection, error)
+        else:
+            if _is_quick(request):
+                connection.answer = self._run(connection, request)
+                self._send(connection)
+            else:
+                self._lend(connection, self._answer_in_thread)
+
+    def _refuse(self, connection: Connection, error: ParseException) -> None:
+        _log.debug("%s: no request: %s", connection.client[0], error)
+        connection.answer = refusal(_REFUSALS.get(type(error), HTTPStatus.BAD_REQUEST), str(error))
+        self._send(connection)
+
+    def _run(self, connection: Connection, request: Request) -> Answer:
+        try:
+            found = environ(request, connection.client, connection.server)
+            return run(self.wsgi, found, request, closes=not self.alive)
+        except Exception:  # noqa: BLE001  # the application answers for its own faults: this is one of the server
+            _log.exception("%s %s", request.method, request.path)
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed: its log tells why")
+
+    def _send(self, connection: Connection) -> None:
+        if connection.is_cold():
+            self._lend(connection, self._send_in_thread)
+            return
+        connection.send()
+        self._sent(connection)
+
+    def _sent(self, connection: Connection) -> None:
+        connection.deadline = time.monotonic() + self._idle_seconds
+        if connection.sent is Sent.ALL:
+            self._finish(connection)
+        elif connection.sent is Sent.WHAT_FITS:
+            self._watch(connection, select.EPOLLOUT)
+        else:
+            self._ready.append(connection)
+
+    def _finish(self, connection: Connection) -> None:
+        if _access.isEnabledFor(logging.INFO):
+            _log_access(connection)
+        answer, is_read = connection.answer, connection.request is not None and connection.request.is_read
+        connection.finish_request()
+        if answer is not None and answer.closes:
+            if is_read and not connection.received:
+                self._close(connection)
+            else:
+                self._linger(connection)
+            return
+        self._watch(connection, select.EPOLLIN)
+        connection.deadline = time.monotonic() + (self.cfg.keepalive if self.alive else _STOP_SECONDS)
+        if connection.received:
+            self._ready.append(connection)
+
+    def _linger(self, connection: Connection) -> None:
+        """To close while bytes come that nobody has read would take the answer back from the client."""
+        connection.sock.shutdown(socket.SHUT_WR)
+        connection.is_lingering = True
+        connection.deadline = time.monotonic() + _LINGER_SECONDS
+        self._watch(connection, select.EPOLLIN)
+
+    # Threads
+
+    def _lend(self, connection: Connection, work: Attention) -> None:
+        self._watch(connection, 0)
+        connection.is_lent = True
+        self._threads.submit(self._work, connection, work)
+
+    def _work(self, connection: Connection, work: Attention) -> None:
+        try:
+            work(connection)
+        except OSError as error:
+            _log.debug("%s: cut short: %s", connection.client[0], error)
+            connection.is_broken = True
+        finally:
+            self._returned.append(connection)
+            os.eventfd_write(self._alarm, 1)
+
+    def _answer_in_thread(self, connection: Connection) -> None:
+        request = connection.request
+        assert request is not None
+        _limit_idling(connection.sock, self._idle_seconds)
+        request.unreader.may_wait = True
+        if request._expected_100_continue:  # noqa: SLF001  # gunicorn keeps it so
+            connection.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.answer = self._run(connection, request)
+        connection.sock.setblocking(False)
+
+    def _send_in_thread(self, connection: Connection) -> None:
+        connection.send()
+
+    def _take_back(self, connection: Connection) -> None:
+        connection.is_lent = False
+        if connection.is_broken:
+            self._close(connection)
+        elif connection.sent is Sent.ALL:
+            self._go_on(connection)
+        else:
+            self._sent(connection)
 
 
-def _has_sent(sock: socket.socket) -> bool:
-    """Whether there is something to read, be it the end."""
-    try:
-        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # reading it again tells why
-    return True
+def _is_quick(request: Request) -> bool:
+    """One look-up answers it: no body, no listing, no password to be hashed."""
+    return (
+        request.method in ("GET", "HEAD")
+        and not request.has_body
+        and ("/manifests/" in request.path or "/blobs/" in request.path)
+        and not any(name == "AUTHORIZATION" and value[:6].lower() == "basic " for name, value in request.headers)
+    )
 
 
 def _limit_idling(sock: socket.socket, seconds: int) -> None:
-    """In the kernel, so that a blocking sendfile is covered and costs nothing."""
+    """In the kernel, so that a thread does not wait for ever."""
+    sock.setblocking(True)
     limit = struct.pack("ll", seconds, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+
+def _drain(file: int) -> None:
+    with suppress(BlockingIOError):
+        os.read(file, 4096)
+
+
+def _log_access(connection: Connection) -> None:
+    request, answer = connection.request, connection.answer
+    if request is None or answer is None:
+        return
+    seconds = time.monotonic() - connection.started
+    _access.info(
+        '%s "%s %s" %s %d %.3f s',
+        connection.client[0],
+        request.method,
+        request.uri,
+        answer.status[:3],
+        answer.bytes,
+        seconds,
+    )
