@@ -188,13 +188,16 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _hear(self, connection: Connection) -> None:
         """The client sent something, or can take something."""
-        if connection.answer is None:
-            if not connection.received and not connection.is_lingering:  # the head of a request has so long in all
-                connection.deadline = time.monotonic() + self._idle_seconds
-            if not connection.fill():
-                self._close(connection)
-                return
+        if connection.answer is not None:
+            self._send(connection)
+            return
+        if not connection.received and not connection.is_lingering:  # the head of a request has so long in all
+            connection.deadline = time.monotonic() + self._idle_seconds
+        has_ended, before = not connection.fill(), connection.received
         self._go_on(connection)
+        # Of who will send nothing more, what has come is answered before the end.
+        if has_ended and connection.answer is None and connection.received == before and not connection.is_lent:
+            self._close(connection)
 
     def _go_on(self, connection: Connection) -> None:
         """With its answer, if it has one, and else with the request that has come."""
