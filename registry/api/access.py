@@ -62,6 +62,7 @@ class Guard:
         if not known or (user is None and (who is Who.USERS or (asks_what_to_do and header is None))):
             raise Unauthorized(_challenge(req))
         req.context.user = user
+        req.env["REMOTE_USER"] = user or ""  # for the log of requests
 
     def _identify(self, header: str) -> tuple[bool, str | None]:
         assert self._access.passwords is not None

@@ -39,7 +39,7 @@ class Connection:
             "sent",
             "server",
         ),
-        *("sock", "started", "watched"),
+        *("sock", "started", "user", "watched"),
     )
 
     def __init__(self, sock: socket.socket, client: tuple[str, int], deadline: float) -> None:
@@ -54,6 +54,8 @@ class Connection:
         """Of requests that have not been parsed."""
         self.request: Request | None = None
         self.started = 0.0
+        self.user = ""
+        """Who the application found the client to be."""
         self.answer: Answer | None = None
         self.sent = Sent.ALL
         """What the last attempt came to."""
@@ -92,6 +94,7 @@ class Connection:
         if self.answer is not None:
             self.answer.close()
         self.request = self.answer = None
+        self.user = ""
 
     def send(self) -> None:
         """Send on, as much as is taken at once. An OSError where the client is gone, or the file too short."""

@@ -30,6 +30,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.base import Worker
 
+from registry.server import access_log
 from registry.server.answer import Answer, refusal, run
 from registry.server.connection import Connection, Sent
 from registry.server.request import HEAD_LIMIT, Incomplete, Request, environ
@@ -51,7 +52,6 @@ _REFUSALS = {
 Attention = Callable[[Connection], None]
 
 _log = logging.getLogger(__name__)
-_access = logging.getLogger("registry.access")
 
 
 class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
@@ -233,10 +233,12 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
     def _run(self, connection: Connection, request: Request) -> Answer:
         try:
             found = environ(request, connection.client, connection.server)
-            return run(self.wsgi, found, request, closes=not self.alive)
+            answer = run(self.wsgi, found, request, closes=not self.alive)
         except Exception:  # noqa: BLE001  # the application answers for its own faults: this is one of the server
             _log.exception("%s %s", request.method, request.path)
             return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed: its log tells why")
+        connection.user = found.get("REMOTE_USER", "")
+        return answer
 
     def _send(self, connection: Connection) -> None:
         if connection.is_cold():
@@ -255,12 +257,12 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
             self._ready.append(connection)
 
     def _finish(self, connection: Connection) -> None:
-        if _access.isEnabledFor(logging.INFO):
-            _log_access(connection)
-        answer, is_read = connection.answer, connection.request is not None and connection.request.is_read
+        answer, request = connection.answer, connection.request
+        if request is not None and answer is not None and access_log.is_wanted():
+            access_log.write(connection.client, request, answer, connection.user, connection.started)
         connection.finish_request()
         if answer is not None and answer.closes:
-            if is_read and not connection.received:
+            if request is not None and request.is_read and not connection.received:
                 self._close(connection)
             else:
                 self._linger(connection)
@@ -338,19 +340,3 @@ def _limit_idling(sock: socket.socket, seconds: int) -> None:
 def _drain(file: int) -> None:
     with suppress(BlockingIOError):
         os.read(file, 4096)
-
-
-def _log_access(connection: Connection) -> None:
-    request, answer = connection.request, connection.answer
-    if request is None or answer is None:
-        return
-    seconds = time.monotonic() - connection.started
-    _access.info(
-        '%s "%s %s" %s %d %.3f s',
-        connection.client[0],
-        request.method,
-        request.uri,
-        answer.status[:3],
-        answer.bytes,
-        seconds,
-    )
