@@ -37,11 +37,10 @@ def one_worker(tmp_path: Path) -> Iterator[tuple[Server, dict[int, Digest]]]:
 
 
 @contextmanager
-def traced(process: int, output: Path) -> Iterator[None]:
-    """The system calls by which a process and its threads send, written to `output`."""
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-e", f"trace={CALLS}", "-o", output, "-p", str(process)], stderr=subprocess.PIPE
-    )
+def traced(process: int, output: Path, calls: str = CALLS, *options: str) -> Iterator[None]:
+    """The system calls of a process and its threads, by default those by which it sends, written to `output`."""
+    command = ["strace", "-f", "-e", f"trace={calls}", *options, "-o", str(output), "-p", str(process)]
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert tracer.stderr is not None
     assert b"attached" in tracer.stderr.readline()
     yield
