@@ -38,12 +38,11 @@ run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=p
 	@sh tests/install-packages skopeo
 	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE),--size $(SIZE))
 
-# What failed is run once more alone: fault tests kill processes at random moments of a busy machine.
 test: venv $(VENV)/helm peers ## Run every test, with real clients and faults
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest || $(BIN)/python -m pytest --last-failed
+	$(BIN)/python -m pytest
 
 check: venv ## Lint, type-check and run the tests that take no clients and little time
 	$(BIN)/ruff format --check .

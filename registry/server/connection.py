@@ -3,8 +3,10 @@
 import enum
 import os
 import socket
+import ssl
+import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 from registry.server.answer import Answer
 from registry.server.request import Received, Request
@@ -12,7 +14,12 @@ from registry.server.request import Received, Request
 _READ = 64 * 1024
 # So much of a file is sent before others have their turn.
 _TURN = 1024 * 1024
+# What is encrypted at once; below it the calls cost more than the cipher.
+_ENCRYPTED = 128 * 1024
 _PROBE = bytearray(1)
+_TLS_HANDSHAKE = b"\x16"  # the first byte of a client that speaks TLS, and of none that speaks HTTP
+
+_buffers = threading.local()
 
 
 class Sent(enum.Enum):
@@ -27,19 +34,21 @@ class Connection:
     """Belongs to the worker's loop or, while `is_lent`, to one of its threads."""
 
     __slots__ = (
-        *(
-            "answer",
-            "client",
-            "deadline",
-            "is_broken",
-            "is_lent",
-            "is_lingering",
-            "received",
-            "request",
-            "sent",
-            "server",
-        ),
-        *("sock", "started", "user", "watched"),
+        "answer",
+        "client",
+        "deadline",
+        "greets",
+        "is_broken",
+        "is_lent",
+        "is_lingering",
+        "received",
+        "request",
+        "sent",
+        "server",
+        "sock",
+        "started",
+        "user",
+        "watched",
     )
 
     def __init__(self, sock: socket.socket, client: tuple[str, int], deadline: float) -> None:
@@ -50,6 +59,8 @@ class Connection:
         self.server: tuple[str, int] = sock.getsockname()[:2]
         self.deadline = deadline
         """When, on the monotonic clock, the client has idled for too long."""
+        self.greets = False
+        """A TLS handshake has begun and not ended."""
         self.received = b""
         """Of requests that have not been parsed."""
         self.request: Request | None = None
@@ -70,11 +81,36 @@ class Connection:
         """Take what the client has sent; False at the end. An OSError where it is gone."""
         try:
             piece = self.sock.recv(_READ)
-        except BlockingIOError:
+            if isinstance(self.sock, ssl.SSLSocket) and (count := self.sock.pending()):
+                piece += self.sock.recv(count)  # epoll does not know of it
+        except (BlockingIOError, ssl.SSLWantReadError):
             return True
         if not self.is_lingering:
             self.received += piece
         return bool(piece)
+
+    def speaks_tls(self) -> bool | None:
+        """By its first byte; None where none has come. An OSError where the client is gone."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
+        except BlockingIOError:
+            return None
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """From here on what is sent and received is encrypted, beginning with `greet`."""
+        self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+        self.greets = True
+
+    def greet(self) -> bool:
+        """Go on with the handshake; whether it waits to write. An OSError where the client does not agree."""
+        try:
+            self.sock.do_handshake()  # type: ignore[attr-defined]  # after start_tls it is an SSLSocket
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            return True
+        self.greets = False
+        return False
 
     def parse(self, cfg: Any) -> Request:
         """The next request, whose body may still be on its way.
@@ -91,6 +127,8 @@ class Connection:
         """Be ready for the next one, whose first bytes may have come already."""
         if self.request is not None:
             self.received = self.request.unreader.take_buffered()
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            self.fill()
         if self.answer is not None:
             self.answer.close()
         self.request = self.answer = None
@@ -100,13 +138,21 @@ class Connection:
         """Send on, as much as is taken at once. An OSError where the client is gone, or the file too short."""
         answer = self.answer
         assert answer is not None
-        self.sent = Sent.WHAT_FITS
+        self.sent, is_tls = Sent.WHAT_FITS, isinstance(self.sock, ssl.SSLSocket)
         try:
             while answer.unsent:
-                count = self.sock.send(answer.unsent, socket.MSG_MORE if answer.file else 0)
+                more = socket.MSG_MORE if answer.file and not is_tls else 0
+                count = self.sock.send(answer.unsent, more)
                 answer.unsent = answer.unsent[count:]
-            self.sent = self._send_file(answer) if answer.file else Sent.ALL
-        except BlockingIOError:
+            if answer.file is None:
+                self.sent = Sent.ALL
+                return
+            turn = min(answer.offset + _TURN, answer.end)
+            while answer.offset < turn:
+                send = self._send_encrypted if is_tls else self._send_file
+                answer.offset += send(answer.file, answer.offset, turn)
+            self.sent = Sent.ALL if answer.offset == answer.end else Sent.A_TURN
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
 
     def is_cold(self) -> bool:
@@ -122,16 +168,26 @@ class Connection:
             self.answer.close()
         self.sock.close()
 
-    def _send_file(self, answer: Answer) -> Sent:
-        assert answer.file is not None
-        source, target = answer.file.fileno(), self.sock.fileno()
-        turn = min(answer.offset + _TURN, answer.end)
-        while answer.offset < turn:
-            count = os.sendfile(target, source, answer.offset, turn - answer.offset)
-            if count == 0:
-                raise ConnectionAbortedError(f"the file ends {answer.end - answer.offset} bytes early")
-            answer.offset += count
-        return Sent.ALL if answer.offset == answer.end else Sent.A_TURN
+    def _send_file(self, file: BinaryIO, offset: int, end: int) -> int:
+        return os.sendfile(self.sock.fileno(), file.fileno(), offset, end - offset) or _cut_short(end - offset)
+
+    def _send_encrypted(self, file: BinaryIO, offset: int, end: int) -> int:
+        """What is not taken is read again the next time: a slow client holds no memory."""
+        buffer = _buffer()[: end - offset]
+        count = os.preadv(file.fileno(), [buffer], offset) or _cut_short(end - offset)
+        return self.sock.send(buffer[:count])
+
+
+def _cut_short(missing: int) -> int:
+    raise ConnectionAbortedError(f"the file ends at least {missing} bytes early")
+
+
+def _buffer() -> memoryview:
+    """One for each thread that sends."""
+    if not hasattr(_buffers, "view"):
+        _buffers.view = memoryview(bytearray(_ENCRYPTED))
+    view: memoryview = _buffers.view
+    return view
 
 
 def _is_cached(file: int, offset: int) -> bool:

@@ -12,7 +12,6 @@ import resource
 import select
 import signal
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -299,7 +298,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
     def _answer_in_thread(self, connection: Connection) -> None:
         request = connection.request
         assert request is not None
-        _limit_idling(connection.sock, self._idle_seconds)
+        connection.sock.settimeout(self._idle_seconds)
         request.unreader.may_wait = True
         if request._expected_100_continue:  # noqa: SLF001  # gunicorn keeps it so
             connection.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -327,14 +326,6 @@ def _is_quick(request: Request) -> bool:
         and ("/manifests/" in request.path or "/blobs/" in request.path)
         and not any(name == "AUTHORIZATION" and value[:6].lower() == "basic " for name, value in request.headers)
     )
-
-
-def _limit_idling(sock: socket.socket, seconds: int) -> None:
-    """In the kernel, so that a thread does not wait for ever."""
-    sock.setblocking(True)
-    limit = struct.pack("ll", seconds, 0)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _drain(file: int) -> None:
