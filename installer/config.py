@@ -67,8 +67,10 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     for key, value in section.items():
         if key not in options:
             raise ConfigurationInvalid(f"{path}: unknown key {name}.{key}; known are {', '.join(sorted(options))}")
-        several = options[key].multiple and not isinstance(value, list)
-        defaults[options[key].name or ""] = [value] if several else value
+        option = options[key]
+        several = option.multiple and not isinstance(value, list)
+        said_off = value is False and isinstance(option.type, click.Choice)  # YAML reads a bare `off` so
+        defaults[option.name or ""] = [value] if several else "off" if said_off else value
     return defaults
 
 

@@ -15,19 +15,17 @@ from registry.config import (
     Limits,
     LogSettings,
     RegistrySettings,
+    SettingInvalid,
+    TlsSettings,
     default_workers,
 )
 from registry.oci.errors import Failure
-from registry.options import storage_option
+from registry.options import storage_option, tls_options
+from registry.pki.certificates import Certificates
+from registry.pki.names import SubjectName
 from registry.storage.store import Store
 
 _LIMITS = Limits()
-
-
-class SettingInvalid(Failure):
-    """The registry was told something that cannot work."""
-
-    exit_code: ClassVar[int] = 2
 
 
 class PortUnusable(Failure):
@@ -76,6 +74,7 @@ class PortUnusable(Failure):
     envvar="K0RDENTD_REGISTRY_HTPASSWD",
     help="Users, with bcrypt hashes; read again when it changes.",
 )
+@tls_options
 @click.option(
     "--max-manifest-size",
     type=click.IntRange(4 * 1024 * 1024),
@@ -116,6 +115,12 @@ def registry(
     push: str | None,
     pull: str,
     htpasswd: Path | None,
+    tls: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_san: tuple[SubjectName, ...],
+    tls_client_ca: Path | None,
+    plain_http: str | None,
     max_manifest_size: int,
     max_blob_size: int,
     max_uploads: int,
@@ -130,15 +135,27 @@ def registry(
     bundle = bundle_path.resolve() if bundle_path else None
     limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
     push = push or ("authenticated" if htpasswd else "off")
+    transport = TlsSettings.choose(tls, plain_http, cert=tls_cert, key=tls_key, sans=tls_san, client_ca=tls_client_ca)
     settings = RegistrySettings(
-        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits
+        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits, transport
     )
     _check(settings)
     if background:
         click.echo("k0rdentd: going into the background; a systemd unit would restart it and keep its log", err=True)
     from registry.server.application import RegistryServer  # noqa: PLC0415  # gunicorn, after the checks
 
-    RegistryServer(settings).run()
+    server = RegistryServer(settings)
+    if server.certificates is not None:
+        click.echo(f"k0rdentd: {_trust(server.certificates)}", err=True)
+    server.run()
+
+
+def _trust(certificates: Certificates) -> str:
+    """What an operator has to give to clients."""
+    if certificates.ca_fingerprint is None:
+        return f"TLS until {certificates.expires:%Y-%m-%d}; clients must know the certificate's CA"
+    where = certificates.ca_file or "/ca.crt"
+    return f"TLS; clients must trust the CA {where}, SHA-256 {certificates.ca_fingerprint}"
 
 
 def _check(settings: RegistrySettings) -> None:
@@ -150,6 +167,8 @@ def _check(settings: RegistrySettings) -> None:
     elif "authenticated" in (settings.push, settings.pull):
         raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
     _check_port(settings.host, settings.port)
+    if settings.tls.mode == "files":
+        Certificates.open(settings.tls, settings.storage)
     store = Store.open(settings.storage, create=settings.bundle is not None or settings.push != "off")
     empty = not store.list_repositories("", 1)
     store.close()

@@ -4,12 +4,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from registry.oci.errors import Failure
+from registry.pki.names import SubjectName, parse_names
 
 DEFAULT_PORT = 5000
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104  # a registry serves the cluster; --host narrows it
 DEFAULT_STORAGE = Path("/var/lib/k0rdentd/registry")
 DEFAULT_THREADS = 16
+TLS_MODES = ("auto", "off", "files")
+PLAIN_HTTP = ("loopback", "any", "off")
+
+
+class SettingInvalid(Failure):
+    """The registry was told something that cannot work."""
+
+    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,67 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How the registry proves who it is (`auto`: with its own CA), and who may do without TLS.
+
+    Raises:
+        SettingInvalid: the parts do not go together.
+    """
+
+    mode: str = "auto"
+    cert: Path | None = None
+    key: Path | None = None
+    sans: tuple[SubjectName, ...] = ()
+    client_ca: Path | None = None
+    plain_http: str = "loopback"
+
+    def __post_init__(self) -> None:
+        _require_choice("--tls", self.mode, TLS_MODES)
+        _require_choice("--plain-http", self.plain_http, PLAIN_HTTP)
+        given = self.cert is not None, self.key is not None
+        if self.mode == "files" and not all(given):
+            raise SettingInvalid("'--tls files' needs --tls-cert and --tls-key")
+        if self.mode != "files" and any(given):
+            raise SettingInvalid("--tls-cert and --tls-key are for '--tls files': add it, or leave them out")
+        if self.mode != "auto" and self.sans:
+            raise SettingInvalid("--tls-san is for the registry's own certificate: leave it out, or use '--tls auto'")
+        if self.mode == "off" and self.client_ca is not None:
+            raise SettingInvalid("--tls-client-ca needs TLS: leave it out, or choose another --tls")
+        if self.mode == "off" and self.plain_http == "off":
+            raise SettingInvalid("'--tls off' and '--plain-http off' leave nothing to serve: choose one of them")
+
+    @classmethod
+    def choose(cls, mode: str, plain_http: str | None = None, **others: Any) -> Self:
+        """Where there is no TLS, everybody gets plain HTTP unless it is said otherwise.
+
+        Raises:
+            SettingInvalid: the parts do not go together.
+        """
+        return cls(mode, plain_http=plain_http or ("any" if mode == "off" else "loopback"), **others)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """From K0RDENTD_REGISTRY_TLS and its like.
+
+        Raises:
+            SettingInvalid, HostNameInvalid: a value cannot be used.
+        """
+
+        def path(name: str) -> Path | None:
+            text = environment.get(name)
+            return Path(text) if text else None
+
+        return cls.choose(
+            environment.get("K0RDENTD_REGISTRY_TLS") or "auto",
+            environment.get("K0RDENTD_REGISTRY_PLAIN_HTTP"),
+            cert=path("K0RDENTD_REGISTRY_TLS_CERT"),
+            key=path("K0RDENTD_REGISTRY_TLS_KEY"),
+            sans=parse_names(environment.get("K0RDENTD_REGISTRY_TLS_SAN", "")),
+            client_ca=path("K0RDENTD_REGISTRY_TLS_CLIENT_CA"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """What `k0rdentd registry` was told."""
 
@@ -47,6 +119,7 @@ class RegistrySettings:
     push: str = "off"
     htpasswd: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -56,7 +129,13 @@ class RegistrySettings:
         return cls(
             storage=(Path(storage),) if storage else (DEFAULT_STORAGE,),
             bundle=Path(bundle) if bundle else None,
+            tls=TlsSettings.from_environment(environment),
         )
+
+
+def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingInvalid(f"{option} cannot be {value!r}: choose one of {', '.join(choices)}")
 
 
 def default_workers() -> int:

@@ -1,10 +1,17 @@
 """Command-line options that several commands share."""
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from registry.config import DEFAULT_STORAGE
+from registry.config import DEFAULT_STORAGE, PLAIN_HTTP, TLS_MODES
+from registry.pki.errors import HostNameInvalid
+from registry.pki.names import SubjectName, parse_name
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 storage_option = click.option(
     "-s",
@@ -16,3 +23,60 @@ storage_option = click.option(
     envvar="K0RDENTD_REGISTRY_STORAGE",
     help="Storage root; repeat it to spread blobs over several (in the environment: with colons between).",
 )
+
+
+class _HostName(click.ParamType[SubjectName]):
+    """A DNS name or an address; several in an environment variable have commas or spaces between."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> SubjectName:
+        try:
+            return parse_name(str(value))
+        except HostNameInvalid as error:
+            self.fail(str(error), param, ctx)
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [part for part in re.split(r"[\s,]+", rv) if part]
+
+
+_FILE = click.Path(path_type=Path, resolve_path=False)
+
+_TLS_OPTIONS = (
+    click.option(
+        "--tls",
+        type=click.Choice(TLS_MODES),
+        default="auto",
+        show_default=True,
+        envvar="K0RDENTD_REGISTRY_TLS",
+        help="A certificate of the registry's own CA, none, or yours.",
+    ),
+    click.option("--tls-cert", type=_FILE, envvar="K0RDENTD_REGISTRY_TLS_CERT", help="Yours, its issuers behind it."),
+    click.option("--tls-key", type=_FILE, envvar="K0RDENTD_REGISTRY_TLS_KEY", help="Its key, without a passphrase."),
+    click.option(
+        "--tls-san",
+        type=_HostName(),
+        multiple=True,
+        envvar="K0RDENTD_REGISTRY_TLS_SAN",
+        help="One more name or address for the registry's own certificate; the machine's are in it.",
+    ),
+    click.option(
+        "--tls-client-ca",
+        type=_FILE,
+        envvar="K0RDENTD_REGISTRY_TLS_CLIENT_CA",
+        help="Clients must show a certificate of this CA.",
+    ),
+    click.option(
+        "--plain-http",
+        type=click.Choice(PLAIN_HTTP),
+        envvar="K0RDENTD_REGISTRY_PLAIN_HTTP",
+        help="From where plain HTTP is answered too.  [default: loopback, or any with --tls off]",
+    ),
+)
+
+
+def tls_options(command: Command) -> Command:
+    """`--tls` and what belongs to it."""
+    for option in reversed(_TLS_OPTIONS):
+        command = option(command)
+    return command

@@ -7,13 +7,19 @@ from registry.api.app import RegistryApp, create_app
 from registry.api.passwords import Passwords
 from registry.api.tokens import Tokens, open_key
 from registry.config import RegistrySettings
+from registry.pki.certificates import Certificates
 from registry.storage.store import Store
 
 
-def open_app(settings: RegistrySettings, store: Store) -> RegistryApp:
+def open_app(settings: RegistrySettings, store: Store, certificates: Certificates | None) -> RegistryApp:
     """The application over an open store."""
     bundle = str(settings.bundle.resolve()) if settings.bundle else None
-    return create_app(store, _access(settings, store), settings.limits.manifest, settings.limits.blob, bundle)
+    limits = settings.limits
+
+    def read_ca() -> bytes | None:
+        return None if certificates is None else certificates.ca_pem
+
+    return create_app(store, _access(settings, store), limits.manifest, limits.blob, bundle, read_ca)
 
 
 def open_store(settings: RegistrySettings) -> Store:
@@ -24,7 +30,8 @@ def open_store(settings: RegistrySettings) -> Store:
 def app() -> RegistryApp:
     """The application with settings from the environment."""
     settings = RegistrySettings.from_environment(os.environ)
-    return open_app(settings, open_store(settings))
+    store = open_store(settings)
+    return open_app(settings, store, Certificates.open(settings.tls, settings.storage))
 
 
 def _access(settings: RegistrySettings, store: Store) -> Access:

@@ -1,5 +1,7 @@
 """The WSGI application: resources on their routes."""
 
+from collections.abc import Callable
+
 import falcon
 
 from registry.api import errors
@@ -12,6 +14,7 @@ from registry.api.manifests import Manifest
 from registry.api.referrers import Referrers
 from registry.api.router import V2Router
 from registry.api.tags import TagList
+from registry.api.trust import CACertificate
 from registry.api.uploads import Upload, Uploads
 from registry.storage.store import Store
 
@@ -19,7 +22,12 @@ RegistryApp = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    store: Store, access: Access, manifest_limit: int, blob_limit: int, bundle: str | None = None
+    store: Store,
+    access: Access,
+    manifest_limit: int,
+    blob_limit: int,
+    bundle: str | None,
+    read_ca: Callable[[], bytes | None],
 ) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
     app = RegistryApp(router=V2Router(), middleware=[Guard(access)])
@@ -37,4 +45,5 @@ def create_app(
         app.add_route("/token", TokenEndpoint(access))
     app.add_route("/healthz", Live())
     app.add_route("/readyz", Ready(store, bundle))
+    app.add_route("/ca.crt", CACertificate(read_ca))
     return app

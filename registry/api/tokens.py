@@ -53,7 +53,7 @@ def open_key(path: Path) -> bytes:
         StorageUnusable: it cannot be read or made.
     """
     with disk_errors(path):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o755, exist_ok=True)  # the CA's certificate beside it is for everybody
         fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

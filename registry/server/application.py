@@ -11,7 +11,9 @@ from gunicorn.arbiter import Arbiter
 
 from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
+from registry.pki.certificates import Certificates
 from registry.server.housekeeping import start_housekeeping
+from registry.server.transport import Transport
 from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
@@ -45,7 +47,13 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._settings = settings
+        self.certificates = Certificates.open(settings.tls, settings.storage)
         super().__init__(prog="k0rdentd registry")
+
+    @property
+    def transport(self) -> Transport:
+        """For the workers."""
+        return Transport(self.certificates, self._settings.tls.plain_http)
 
     @property
     def idle_seconds(self) -> int:
@@ -60,8 +68,8 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
         store = open_store(self._settings)
-        start_housekeeping(store, self._settings.limits.upload_age)
-        return open_app(self._settings, store)
+        start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
+        return open_app(self._settings, store, self.certificates)
 
     def run(self) -> None:
         """Serve until told to stop."""

@@ -39,6 +39,7 @@ class Connection:
         "deadline",
         "greets",
         "is_broken",
+        "is_known",
         "is_lent",
         "is_lingering",
         "received",
@@ -59,6 +60,8 @@ class Connection:
         self.server: tuple[str, int] = sock.getsockname()[:2]
         self.deadline = deadline
         """When, on the monotonic clock, the client has idled for too long."""
+        self.is_known = False
+        """Whether it has shown that it speaks TLS, or that it does not."""
         self.greets = False
         """A TLS handshake has begun and not ended."""
         self.received = b""
@@ -119,6 +122,8 @@ class Connection:
             Incomplete, ParseException: as `Request`.
         """
         self.request = Request(cfg, Received(self.sock, self.received), self.client)
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.request.scheme = "https"
         self.received = b""
         self.started = time.monotonic()
         return self.request

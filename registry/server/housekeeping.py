@@ -4,24 +4,35 @@ import logging
 import threading
 
 from registry.oci.errors import Failure
+from registry.pki.certificates import Certificates
 from registry.storage.store import Store
 
 _log = logging.getLogger(__name__)
 _PAUSE = 60.0
 
 
-def start_housekeeping(store: Store, upload_age: float) -> None:
-    """Forget uploads that nobody goes on with, at once and every minute."""
-    threading.Thread(target=_run, args=(store, upload_age), name="housekeeping", daemon=True).start()
+def start_housekeeping(store: Store, upload_age: float, certificates: Certificates | None) -> None:
+    """Forget uploads that nobody goes on with, and renew the certificate, at once and every minute."""
+    arguments = (store, upload_age, certificates)
+    threading.Thread(target=_run, args=arguments, name="housekeeping", daemon=True).start()
 
 
-def _run(store: Store, upload_age: float) -> None:
+def keep_house(store: Store, upload_age: float, certificates: Certificates | None) -> None:
+    """Once, unless another thread or process is at it."""
+    with store.housekeeping() as mine:
+        if not mine:
+            return
+        for upload in store.uploads.expire(upload_age):
+            _log.info("upload %s expired", upload)
+        if certificates is not None:
+            certificates.renew()
+
+
+def _run(store: Store, upload_age: float, certificates: Certificates | None) -> None:
     pause = threading.Event()
     while True:
         try:
-            with store.housekeeping() as mine:
-                for upload in store.uploads.expire(upload_age) if mine else ():
-                    _log.info("upload %s expired", upload)
+            keep_house(store, upload_age, certificates)
         except Failure as error:
             _log.warning("housekeeping: %s", error)
         pause.wait(_PAUSE)

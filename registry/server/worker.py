@@ -33,6 +33,7 @@ from registry.server import access_log
 from registry.server.answer import Answer, refusal, run
 from registry.server.connection import Connection, Sent
 from registry.server.request import HEAD_LIMIT, Incomplete, Request, environ
+from registry.server.transport import Transport
 
 # A client that neither sends nor takes a byte for this long is gone. A transfer that moves may last for ever.
 IDLE_SECONDS = 60
@@ -50,6 +51,8 @@ _REFUSALS = {
 
 Attention = Callable[[Connection], None]
 
+_SPEAK_TLS = ParseException("this port speaks HTTPS; --plain-http of the registry says who may use HTTP")
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +68,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         """Those that a thread has done with."""
         self._swept = 0.0
         self._idle_seconds = getattr(self.app, "idle_seconds", IDLE_SECONDS)
+        self._transport: Transport = getattr(self.app, "transport", Transport())
 
     def init_process(self) -> None:
         """Settings change no more: as attributes they cost nothing, and gunicorn looks 20 of them up for a request."""
@@ -190,6 +194,10 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         if connection.answer is not None:
             self._send(connection)
             return
+        if not connection.is_known and not self._meet(connection):
+            return
+        if connection.greets and not self._greet(connection):
+            return
         if not connection.received and not connection.is_lingering:  # the head of a request has so long in all
             connection.deadline = time.monotonic() + self._idle_seconds
         has_ended, before = not connection.fill(), connection.received
@@ -197,6 +205,24 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         # Of who will send nothing more, what has come is answered before the end.
         if has_ended and connection.answer is None and connection.received == before and not connection.is_lent:
             self._close(connection)
+
+    def _meet(self, connection: Connection) -> bool:
+        """HTTPS and HTTP come in by one port: the first byte tells which. Whether it may go on."""
+        speaks_tls = connection.speaks_tls()
+        if speaks_tls is None:
+            return False
+        connection.is_known = True
+        if speaks_tls and self._transport.certificates is not None:
+            connection.start_tls(self._transport.certificates.context())
+        elif not self._transport.takes_plain(connection.client[0]):
+            self._refuse(connection, _SPEAK_TLS)
+            return False
+        return True
+
+    def _greet(self, connection: Connection) -> bool:
+        waits_to_write = connection.greet()
+        self._watch(connection, select.EPOLLOUT if waits_to_write else select.EPOLLIN)
+        return not connection.greets
 
     def _go_on(self, connection: Connection) -> None:
         """With its answer, if it has one, and else with the request that has come."""

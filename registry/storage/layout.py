@@ -34,8 +34,25 @@ class Layout:
         return self.index / "data.mdb"
 
     @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
     def token_key(self) -> Path:
-        return self.root / "pki" / "token.key"
+        return self.pki / "token.key"
+
+    @property
+    def ca_certificate(self) -> Path:
+        return self.pki / "ca.crt"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.pki / "ca.key"
+
+    @property
+    def server_certificate(self) -> Path:
+        """Key and certificate in one file, so that both change in one step."""
+        return self.pki / "server.pem"
 
     @property
     def load_lock(self) -> Path:

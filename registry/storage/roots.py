@@ -56,6 +56,15 @@ def index_root(roots: Sequence[Root]) -> Root:
     return holding[0] if holding else roots[0]
 
 
+def index_layout(paths: Sequence[Path]) -> Layout:
+    """Where the index and the keys of an existing store are, without opening it.
+
+    Raises:
+        StorageMissing, StorageForeign, StorageUnusable: as `open_root`.
+    """
+    return index_root([open_root(path, create=False) for path in paths]).layout
+
+
 def place(roots: Sequence[Root], key: bytes) -> Root:
     """The root for new content: rendezvous hashing, weighted by classes of free space.
 
