@@ -17,6 +17,7 @@ from registry.config import (
     RegistrySettings,
     default_workers,
 )
+from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option
 from registry.storage.store import Store
@@ -172,6 +173,9 @@ def _check_port(host: str, port: int) -> None:
 @click.group()
 def store() -> None:
     """Look after the store."""
+
+
+store.add_command(missing)
 
 
 @store.command()

@@ -9,10 +9,12 @@ from registry.api.blobs import Blob
 from registry.api.catalog import Catalog
 from registry.api.health import Live, Ready
 from registry.api.manifests import Manifest
+from registry.api.missing import Missing
 from registry.api.referrers import Referrers
 from registry.api.router import V2Router
 from registry.api.tags import TagList
 from registry.api.uploads import Upload, Uploads
+from registry.api.upstream import Upstream
 from registry.storage.store import Store
 
 RegistryApp = falcon.App[falcon.Request, falcon.Response]
@@ -22,7 +24,7 @@ def create_app(
     store: Store, access: Access, manifest_limit: int, blob_limit: int, bundle: str | None = None
 ) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
-    app = RegistryApp(router=V2Router(), middleware=[Guard(access)])
+    app = RegistryApp(router=V2Router(), middleware=[Upstream(), Guard(access)])
     errors.install(app)
     app.add_route("/v2", Base())
     app.add_route("/v2/", Base())
@@ -30,7 +32,7 @@ def create_app(
     app.add_route("/v2/{name}/blobs/{digest}", Blob(store))
     app.add_route("/v2/{name}/blobs/uploads/", Uploads(store, blob_limit))
     app.add_route("/v2/{name}/blobs/uploads/{upload}", Upload(store, blob_limit))
-    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store, manifest_limit))
+    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store, manifest_limit, Missing(store.ledger)))
     app.add_route("/v2/{name}/tags/list", TagList(store))
     app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))
     if access.passwords is not None:

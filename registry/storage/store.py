@@ -22,6 +22,7 @@ from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
+from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
 from registry.storage.roots import index_root, open_root
 from registry.storage.sessions import Sessions
@@ -59,6 +60,7 @@ class Store:
         self.blobs = blobs
         self._index = index
         self.uploads = Sessions(blobs, index, upload_limit)
+        self.ledger = Ledger(index)
 
     @classmethod
     def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
