@@ -78,6 +78,12 @@ class PortUnusable(Failure):
     help="Users, with bcrypt hashes; read again when it changes.",
 )
 @click.option(
+    "--files",
+    type=click.Path(path_type=Path),
+    envvar="K0RDENTD_REGISTRY_FILES",
+    help="Directory whose files are served at /files/ too, beside k0s from its images in the store; to anybody.",
+)
+@click.option(
     "--max-manifest-size",
     type=click.IntRange(4 * 1024 * 1024),
     default=_LIMITS.manifest,
@@ -117,6 +123,7 @@ def registry(
     push: str | None,
     pull: str,
     htpasswd: Path | None,
+    files: Path | None,
     max_manifest_size: int,
     max_blob_size: int,
     max_uploads: int,
@@ -131,8 +138,9 @@ def registry(
     bundle = bundle_path.resolve() if bundle_path else None
     limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
     push = push or ("authenticated" if htpasswd else "off")
+    folder = files.resolve() if files else None
     settings = RegistrySettings(
-        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits
+        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits, folder
     )
     _check(settings)
     if background:
@@ -146,6 +154,8 @@ def _check(settings: RegistrySettings) -> None:
     """All that can be known to be wrong, before anything is started."""
     if settings.bundle is not None and not settings.bundle.exists():
         raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+    if settings.files is not None and not settings.files.is_dir():
+        raise SettingInvalid(f"no directory at {settings.files}: make it, or leave --files out")
     if settings.htpasswd is not None:
         Passwords(settings.htpasswd)
     elif "authenticated" in (settings.push, settings.pull):

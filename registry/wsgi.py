@@ -13,7 +13,8 @@ from registry.storage.store import Store
 def open_app(settings: RegistrySettings, store: Store) -> RegistryApp:
     """The application over an open store."""
     bundle = str(settings.bundle.resolve()) if settings.bundle else None
-    return create_app(store, _access(settings, store), settings.limits.manifest, settings.limits.blob, bundle)
+    limits = settings.limits
+    return create_app(store, _access(settings, store), limits.manifest, limits.blob, bundle, settings.files)
 
 
 def open_store(settings: RegistrySettings) -> Store:

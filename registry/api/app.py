@@ -1,5 +1,7 @@
 """The WSGI application: resources on their routes."""
 
+from pathlib import Path
+
 import falcon
 
 from registry.api import errors
@@ -7,6 +9,7 @@ from registry.api.access import Access, Guard, TokenEndpoint
 from registry.api.base import Base
 from registry.api.blobs import Blob
 from registry.api.catalog import Catalog
+from registry.api.files import File, FileList, Shelf
 from registry.api.health import Live, Ready
 from registry.api.manifests import Manifest
 from registry.api.missing import Missing
@@ -15,15 +18,22 @@ from registry.api.router import V2Router
 from registry.api.tags import TagList
 from registry.api.uploads import Upload, Uploads
 from registry.api.upstream import Upstream
+from registry.storage.folder import Folder
 from registry.storage.store import Store
 
 RegistryApp = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    store: Store, access: Access, manifest_limit: int, blob_limit: int, bundle: str | None = None
+    store: Store,
+    access: Access,
+    manifest_limit: int,
+    blob_limit: int,
+    bundle: str | None = None,
+    files: Path | None = None,
 ) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
+    shelf = Shelf(store.binaries, Folder(files) if files else None)
     app = RegistryApp(router=V2Router(), middleware=[Upstream(), Guard(access)])
     errors.install(app)
     app.add_route("/v2", Base())
@@ -37,6 +47,9 @@ def create_app(
     app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))
     if access.passwords is not None:
         app.add_route("/token", TokenEndpoint(access))
+    app.add_route("/files", FileList(shelf))
+    app.add_route("/files/", FileList(shelf))
+    app.add_route("/files/{name}", File(shelf))
     app.add_route("/healthz", Live())
     app.add_route("/readyz", Ready(store, bundle))
     return app

@@ -5,6 +5,7 @@ ROOT/index/                           LMDB (one root of a store has it)
 ROOT/blobs/<algorithm>/<2 hex>/<hex>  a blob, whole and verified
 ROOT/uploads/<id>                     bytes on their way to becoming a blob
 ROOT/pki/                             keys and certificates (beside the index)
+ROOT/files/                           k0s, unpacked from its images (beside the index)
 """
 
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class Layout:
     @property
     def token_key(self) -> Path:
         return self.root / "pki" / "token.key"
+
+    @property
+    def files(self) -> Path:
+        return self.root / "files"
 
     @property
     def load_lock(self) -> Path:

@@ -18,6 +18,7 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
+from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import StorageBusy
@@ -61,6 +62,7 @@ class Store:
         self._index = index
         self.uploads = Sessions(blobs, index, upload_limit)
         self.ledger = Ledger(index)
+        self.binaries = Binaries(blobs, index, index_root(blobs.roots).layout.files)
 
     @classmethod
     def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
