@@ -75,3 +75,19 @@ class Filler:
             place, left = (place + stride) % PIECES, left - PIECE_SIZE
             if left <= 0:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class Headed:
+    """Filler behind bytes that mean something."""
+
+    head: bytes
+    filler: Filler
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + self.filler.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.head
+        yield from self.filler

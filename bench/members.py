@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from bench.archive import Entry, files
+from bench.archive import Archive, Entry, files
 from bench.bundle import BrokenMember, BundleSpec, Kind, Member
 from bench.catalog import OVERHEAD, Plan, Row, plan
-from bench.filler import Pool
+from bench.filler import Headed, Pool
 from bench.layout import (
     REF_NAME,
     Blob,
@@ -25,6 +25,8 @@ from bench.layout import (
 from bench.strays import strays, text
 
 ARCHS = ("amd64", "arm64")
+K0S = "k0sproject/k0s"
+K0S_STUB = "#!/bin/sh\necho {version}\nexit\n"
 SMALLEST_LAYER = 2_048
 LINEAGES = {  # sizes of the layers that images share, at the vendor's scale
     "distroless": (2_000_000, 18_000_000),
@@ -117,6 +119,8 @@ class Mill:
         weights = [rng.uniform(1, 6) for _ in range(rng.randint(1 if base else 2, 3))]
         parts = [max(SMALLEST_LAYER, round(own * weight / sum(weights))) for weight in weights]
         layers = [self.pool.layer(f"{arch}/{row.path}/{number}", part) for number, part in enumerate(parts)]
+        if row.repository == K0S:
+            layers[-1] = _k0s(row, self.pool, parts[-1])
         return (*base, *layers, *([_settings(row, arch)] if rng.random() < 0.6 else []))
 
     def _base(self, rng: random.Random, arch: str, size: int) -> Base:
@@ -148,6 +152,14 @@ def _bases(pool: Pool, arch: str, scale: float) -> tuple[Base, ...]:
 
 def _packed_size(layers: Base) -> int:
     return sum(layer.blob.size for layer in layers)
+
+
+def _k0s(row: Row, pool: Pool, size: int) -> Layer:
+    """What the real image has at the same place: an executable; this one can but tell its version."""
+    version = row.tag.replace("-k0s.", "+k0s.")
+    body = Headed(K0S_STUB.format(version=version).encode(), pool.filler(row.path, size))
+    folders = (Entry.directory(name) for name in ("usr", "usr/local", "usr/local/bin"))
+    return Layer.stored(Archive((*folders, Entry("usr/local/bin/k0s", body, body.size, 0o755))))
 
 
 def _settings(row: Row, arch: str) -> Layer:

@@ -19,6 +19,7 @@ from registry.config import (
     TlsSettings,
     default_workers,
 )
+from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option, tls_options
 from registry.pki.certificates import Certificates
@@ -76,6 +77,12 @@ class PortUnusable(Failure):
 )
 @tls_options
 @click.option(
+    "--files",
+    type=click.Path(path_type=Path),
+    envvar="K0RDENTD_REGISTRY_FILES",
+    help="Directory whose files are served at /files/ too, beside k0s from its images in the store; to anybody.",
+)
+@click.option(
     "--max-manifest-size",
     type=click.IntRange(4 * 1024 * 1024),
     default=_LIMITS.manifest,
@@ -121,6 +128,7 @@ def registry(
     tls_san: tuple[SubjectName, ...],
     tls_client_ca: Path | None,
     plain_http: str | None,
+    files: Path | None,
     max_manifest_size: int,
     max_blob_size: int,
     max_uploads: int,
@@ -137,7 +145,20 @@ def registry(
     push = push or ("authenticated" if htpasswd else "off")
     transport = TlsSettings.choose(tls, plain_http, cert=tls_cert, key=tls_key, sans=tls_san, client_ca=tls_client_ca)
     settings = RegistrySettings(
-        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits, transport
+        storage,
+        host,
+        port,
+        bundle,
+        workers,
+        threads,
+        background,
+        log,
+        pull,
+        push,
+        htpasswd,
+        limits,
+        transport,
+        files.resolve() if files else None,
     )
     _check(settings)
     if background:
@@ -162,6 +183,8 @@ def _check(settings: RegistrySettings) -> None:
     """All that can be known to be wrong, before anything is started."""
     if settings.bundle is not None and not settings.bundle.exists():
         raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+    if settings.files is not None and not settings.files.is_dir():
+        raise SettingInvalid(f"no directory at {settings.files}: make it, or leave --files out")
     if settings.htpasswd is not None:
         Passwords(settings.htpasswd)
     elif "authenticated" in (settings.push, settings.pull):
@@ -191,6 +214,9 @@ def _check_port(host: str, port: int) -> None:
 @click.group()
 def store() -> None:
     """Look after the store."""
+
+
+store.add_command(missing)
 
 
 @store.command()

@@ -120,16 +120,19 @@ class RegistrySettings:
     htpasswd: Path | None = None
     limits: Limits = field(default_factory=Limits)
     tls: TlsSettings = field(default_factory=TlsSettings)
+    files: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """For `gunicorn 'registry.wsgi:app()'`."""
         storage = environment.get("K0RDENTD_REGISTRY_STORAGE")
         bundle = environment.get("K0RDENTD_AIRGAP_BUNDLE_PATH")
+        files = environment.get("K0RDENTD_REGISTRY_FILES")
         return cls(
             storage=(Path(storage),) if storage else (DEFAULT_STORAGE,),
             bundle=Path(bundle) if bundle else None,
             tls=TlsSettings.from_environment(environment),
+            files=Path(files) if files else None,
         )
 
 

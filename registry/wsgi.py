@@ -19,7 +19,7 @@ def open_app(settings: RegistrySettings, store: Store, certificates: Certificate
     def read_ca() -> bytes | None:
         return None if certificates is None else certificates.ca_pem
 
-    return create_app(store, _access(settings, store), limits.manifest, limits.blob, bundle, read_ca)
+    return create_app(store, _access(settings, store), limits.manifest, limits.blob, bundle, read_ca, settings.files)
 
 
 def open_store(settings: RegistrySettings) -> Store:

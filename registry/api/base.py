@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import falcon
 import orjson
 
+from registry.api.upstream import upstream
 from registry.oci.errors import Unsupported
 
 _PAGE_SIZE = re.compile(r"[0-9]{1,9}")
@@ -36,6 +37,12 @@ def is_match(header: str | None, digest: str) -> bool:
     return names is not None and not names.isdisjoint(("*", digest))
 
 
+def upstream_query(req: falcon.Request) -> dict[str, str]:
+    """What the link to a next page must repeat, lest that page come from another repository."""
+    host = upstream(req)
+    return {} if host is None else {"ns": host}
+
+
 def page_size(req: falcon.Request) -> int | None:
     """The `n` of a listing, None where the whole of it is asked for.
 
@@ -63,5 +70,5 @@ def answer_page(
     resp.content_type = falcon.MEDIA_JSON
     resp.data = orjson.dumps({**fields, key: [str(entry) for entry in page]})
     if page and len(entries) > len(page):
-        query = urlencode({"n": limit, "last": page[-1]})
+        query = urlencode({"n": limit, "last": page[-1], **upstream_query(req)})
         resp.set_header("Link", f'<{quote(req.path)}?{query}>; rel="next"')

@@ -1,10 +1,14 @@
 """Blobs (end-2, end-10): big ones by sendfile, small ones in one write with their headers."""
 
+from contextlib import suppress
+
 import falcon
 
 from registry.api.base import is_match
 from registry.api.ranges import ByteRange, parse_range
+from registry.api.upstream import other_name
 from registry.oci.digest import Digest
+from registry.oci.errors import BlobUnknown
 from registry.oci.mediatype import OCTET_STREAM
 from registry.oci.reference import RepositoryName
 from registry.storage.blobs import StoredBlob
@@ -22,13 +26,13 @@ class Blob:
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, digest: Digest) -> None:
         """The size is in the index: no file is touched. Ranges are not for HEAD (RFC 9110 section 14.2)."""
-        blob = self._store.stat_blob(name, digest)
+        blob = self._find(req, name, digest)
         if not _describe(req, resp, blob):
             resp.content_length = blob.size
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, digest: Digest) -> None:
         """The bytes, or the range of them that is asked for."""
-        blob = self._store.stat_blob(name, digest)
+        blob = self._find(req, name, digest)
         if not _describe(req, resp, blob):
             self._send(resp, blob, _asked_range(req, blob))
 
@@ -36,6 +40,16 @@ class Blob:
         """From this repository alone (end-10)."""
         self._store.delete_blob(name, digest)
         resp.status = falcon.HTTP_202
+
+    def _find(self, req: falcon.Request, name: RepositoryName, digest: Digest) -> StoredBlob:
+        try:
+            return self._store.stat_blob(name, digest)
+        except BlobUnknown:
+            other = other_name(req, name)
+            if other is not None:
+                with suppress(BlobUnknown):
+                    return self._store.stat_blob(other, digest)
+            raise
 
     def _send(self, resp: falcon.Response, blob: StoredBlob, part: ByteRange | None) -> None:
         if part is not None:

@@ -1,27 +1,34 @@
 """Manifests (end-3, end-7, end-9), byte for byte as they came."""
 
+from contextlib import suppress
+
 import falcon
 
 from registry.api.base import etags, is_match
 from registry.api.bodies import read_limited
+from registry.api.missing import Missing
+from registry.api.upstream import other_name, upstream
 from registry.oci import manifest as oci
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid
+from registry.oci.errors import DigestInvalid, ManifestUnknown
 from registry.oci.reference import RepositoryName, Tag, TagOrDigest
 from registry.storage.condition import Condition
+from registry.storage.index import StoredManifest
+from registry.storage.misses import Wanted
 from registry.storage.store import Store
 
 
 class Manifest:
     """One manifest of one repository, by tag or by digest."""
 
-    def __init__(self, store: Store, limit: int) -> None:
+    def __init__(self, store: Store, limit: int, missing: Missing) -> None:
         self._store = store
         self._limit = limit
+        self._missing = missing
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest) -> None:
         """Served whatever Accept says: another type would be another digest, and a refusal helps no client."""
-        manifest = self._store.get_manifest(name, reference)
+        manifest = self._find(req, name, reference)
         digest = str(manifest.digest)
         etag = f'"{digest}"'
         resp.content_type = manifest.media_type
@@ -55,6 +62,17 @@ class Manifest:
         """A tag alone, or a manifest with all its tags."""
         self._store.delete_manifest(name, reference)
         resp.status = falcon.HTTP_202
+
+    def _find(self, req: falcon.Request, name: RepositoryName, reference: TagOrDigest) -> StoredManifest:
+        try:
+            return self._store.get_manifest(name, reference)
+        except ManifestUnknown:
+            other = other_name(req, name)
+            if other is not None:
+                with suppress(ManifestUnknown):
+                    return self._store.get_manifest(other, reference)
+            self._missing.note(Wanted(upstream(req), name, reference), req.remote_addr)
+            raise
 
 
 def _media_type(req: falcon.Request) -> str | None:

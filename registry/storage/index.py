@@ -11,6 +11,7 @@ repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
 uploads       id                              repository, root, and the hashes of its bytes so far, if known
+misses        upstream, repository, reference  how often that was asked for in vain, when and by whom
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from registry.oci.reference import RepositoryName, Tag
 from registry.storage import keys
 from registry.storage.blobs import StoredBlob, Summary
 from registry.storage.environment import Environment, Reading, Rows
+from registry.storage.misses import Miss, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,15 @@ class Snapshot:
         row = self._rows.get("loads", keys.text_key(bundle))
         return None if row is None else orjson.loads(row)
 
+    def miss(self, wanted: Wanted) -> Miss | None:
+        row = self._rows.get("misses", keys.miss_key(wanted))
+        return None if row is None else Miss.from_row(row)
+
+    def misses(self) -> Iterator[Miss]:
+        """All of them, in no order."""
+        for _, row in self._rows.scan("misses"):
+            yield Miss.from_row(row)
+
 
 class Change(Snapshot):
     """A write transaction; nothing of it is visible before all of it is durable."""
@@ -214,6 +225,13 @@ class Change(Snapshot):
 
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
         self._rows.put("loads", keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle}))
+
+    def put_miss(self, miss: Miss) -> None:
+        self._rows.put("misses", keys.miss_key(miss.wanted), miss.to_row())
+
+    def delete_miss(self, wanted: Wanted) -> bool:
+        """Whether there was such a record."""
+        return self._rows.delete("misses", keys.miss_key(wanted))
 
 
 class Snapshots:

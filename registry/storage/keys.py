@@ -10,6 +10,7 @@ from typing import Final
 
 from registry.oci.digest import Digest
 from registry.oci.reference import RepositoryName, Tag
+from registry.storage.misses import Wanted
 
 SEPARATOR: Final = b"\0"
 
@@ -50,6 +51,11 @@ def referrer_key(name: RepositoryName, subject: Digest, referrer: Digest) -> byt
 def text_key(text: str) -> bytes:
     """For text of any length, such as a path: a key ends at 511 bytes."""
     return pack_digest(Digest.of(text.encode("utf-8", "surrogateescape")))
+
+
+def miss_key(wanted: Wanted) -> bytes:
+    """Its three parts together may be longer than a key."""
+    return text_key(f"{wanted.upstream or ''}\0{wanted.repository}\0{wanted.reference}")
 
 
 def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:

@@ -5,6 +5,7 @@ ROOT/index/                           LMDB (one root of a store has it)
 ROOT/blobs/<algorithm>/<2 hex>/<hex>  a blob, whole and verified
 ROOT/uploads/<id>                     bytes on their way to becoming a blob
 ROOT/pki/                             keys and certificates (beside the index)
+ROOT/files/                           k0s, unpacked from its images (beside the index)
 """
 
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class Layout:
     def server_certificate(self) -> Path:
         """Key and certificate in one file, so that both change in one step."""
         return self.pki / "server.pem"
+
+    @property
+    def files(self) -> Path:
+        return self.root / "files"
 
     @property
     def load_lock(self) -> Path:

@@ -18,10 +18,12 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
+from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
+from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
 from registry.storage.roots import index_root, open_root
 from registry.storage.sessions import Sessions
@@ -59,6 +61,8 @@ class Store:
         self.blobs = blobs
         self._index = index
         self.uploads = Sessions(blobs, index, upload_limit)
+        self.ledger = Ledger(index)
+        self.binaries = Binaries(blobs, index, index_root(blobs.roots).layout.files)
 
     @classmethod
     def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
