@@ -20,6 +20,7 @@ from registry.config import (
 from registry.oci.errors import Failure
 from registry.options import storage_option
 from registry.storage.store import Store
+from registry.transfer_cli import copy, export
 
 _LIMITS = Limits()
 
@@ -189,3 +190,7 @@ def ls(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
         return
     for each in images:
         click.echo(f"{each.reference}  {each.digest}  {each.size}")
+
+
+store.add_command(copy)
+store.add_command(export)

@@ -17,6 +17,7 @@ ALLOWED = {
     "registry.storage": ("registry.oci",),
     "registry.api": ("registry.oci", "registry.storage"),
     "registry.server": ("registry.oci", "registry.storage", "registry.api", "registry.config", "registry.wsgi"),
+    "registry.transfer": ("registry.oci", "registry.storage"),
     "registry": ("registry",),
     "loader": ("registry.oci", "registry.storage", "registry.options"),
     "installer": ("registry.oci", "registry.config"),
