@@ -56,7 +56,7 @@ def export(
 
     REF is repository:tag, repository@digest, a digest, or a glob over repository:tag such as 'charts/*'.
     """
-    _end_on_sigterm()
+    _interrupt_on_signals()
     source = StoreSource(Store.open(storage, create=False))
     archive = Archive.collect(source, _resolve(refs, source), host, referrers=referrers)
     for note in archive.notes:
@@ -139,7 +139,7 @@ def copy(
     of a store, or 'store:' for the one that --storage names. With REFs (repository:tag or repository@digest) only
     these are copied, and the registry need not list what it has. Run it again after any interruption.
     """
-    _end_on_sigterm()
+    _interrupt_on_signals()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would drown the ones that count
     login_for = _logins((src, dst), username, password_file, authfile)
     access = _Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
@@ -236,10 +236,13 @@ def _password(path: Path) -> str:
         raise LoginInvalid(f"{path} cannot be read: name a file that holds the password") from error
 
 
-def _end_on_sigterm() -> None:
-    """A supervisor's SIGTERM ends the work like Ctrl-C: nothing half-written is left."""
+def _interrupt_on_signals() -> None:
+    """Ctrl-C or a supervisor's SIGTERM: nothing half-written is left. A second one kills, and loses nothing either."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)

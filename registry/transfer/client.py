@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TypeVar
 
 import httpx
@@ -10,13 +9,14 @@ import httpx
 from registry.oci import mediatype
 from registry.oci.descriptor import Descriptor, as_list, as_object
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid, ManifestUnknown, OCIError, SizeInvalid
+from registry.oci.errors import DigestInvalid, ManifestUnknown, OCIError
 from registry.oci.manifest import Manifest, load_json
 from registry.oci.reference import RepositoryName, Tag, TagOrDigest
 from registry.storage.index import StoredManifest
+from registry.transfer.download import download
 from registry.transfer.errors import AnswerInvalid, Interrupted, RegistryRefused, RegistryUnavailable
 from registry.transfer.login import Login
-from registry.transfer.patience import Endurance, Patience
+from registry.transfer.patience import Endurance
 from registry.transfer.place import Address, may_be_plain
 from registry.transfer.source import Chunks
 from registry.transfer.target import Read
@@ -28,11 +28,10 @@ from registry.transfer.upload import Upload
 _DOCUMENT_BYTES = 8 * 1024 * 1024
 _PAGES = 10_000
 _NAMES = 1_000_000
-_STEP = 1024 * 1024
+_REFERRERS = 10_000
 _PAGE_SIZE = 1000
 _ACCEPT = ", ".join(sorted(mediatype.MANIFEST_TYPES))
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/(?:[0-9]{1,19}|\*)")
 _FOUND_OR_NOT = frozenset({200, 404})
 
 T = TypeVar("T", RepositoryName, Tag)
@@ -155,6 +154,8 @@ class RegistryClient:
             if answer.status != httpx.codes.OK:
                 return None
             found += [Descriptor.parse(each) for each in as_list(_document(answer), "manifests")]
+            if len(found) > _REFERRERS:
+                raise AnswerInvalid(f"{self._address} lists more than {_REFERRERS} manifests that refer to {subject}")
         return found
 
     # Blobs
@@ -173,22 +174,7 @@ class RegistryClient:
             RegistryRefused: there is no such blob.
             SizeInvalid: there are more bytes.
         """
-        patience, counted = Patience(self._transport.endurance), offset
-        while offset < blob.size or offset == 0:
-            fault = Interrupted(f"{name}: {blob.digest} ends after {offset} of {blob.size} bytes")
-            try:
-                with closing(self._read_on(name, blob, offset)) as chunks:
-                    for chunk in chunks:
-                        offset += len(chunk)
-                        yield chunk
-            except Interrupted as error:
-                fault = error
-            if offset == blob.size:
-                return
-            if offset - counted >= _STEP:
-                patience.progressed()
-                counted = offset
-            patience.wait(fault)
+        return download(self._transport, self._named(name, f"blobs/{blob.digest}"), self._pulling(name), blob, offset)
 
     def put_blob(self, name: RepositoryName, blob: Descriptor, read: Read, mount_from: RepositoryName | None) -> None:
         """Bring a blob, or have it mounted from a repository that is known to have it.
@@ -213,27 +199,6 @@ class RegistryClient:
             session = follow(answer.url, answer.headers["location"])
             self._transport.fetch(Call("DELETE", session, self._pushing(name), frozenset({202, 204, 404, 405})))
         return False
-
-    def _read_on(self, name: RepositoryName, blob: Descriptor, offset: int) -> Chunks:
-        url = self._named(name, f"blobs/{blob.digest}")
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        call = Call("GET", url, self._pulling(name), frozenset({200, 206}), headers)
-        with self._transport.open(call) as response:
-            skip = offset if response.status_code == httpx.codes.OK else 0  # Range was ignored
-            if not skip and offset:
-                found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-                if found is None or int(found[1]) != offset:
-                    raise AnswerInvalid(
-                        f"{self._address} answers with another part of {blob.digest} than was asked for"
-                    )
-            left = blob.size - offset + skip
-            for chunk in response.iter_raw():
-                left -= len(chunk)
-                if left < 0:
-                    raise SizeInvalid(f"{name}: {blob.digest} has more than the {blob.size} bytes that were announced")
-                self._transport.endurance.check()
-                yield chunk[skip:]
-                skip = max(0, skip - len(chunk))
 
     # Requests
 

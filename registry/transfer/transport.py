@@ -210,7 +210,7 @@ def _interruptions(url: httpx.URL) -> Iterator[None]:
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise RegistryUntrusted(
-                f"{url.netloc.decode()} shows a certificate of an unknown authority: name it with --ca-file ({error})"
+                f"{url.netloc.decode()} shows a certificate of an unknown authority: name it with --ca-file ({printable(str(error))})"
             ) from error
         raise Interrupted(f"{_place(url)}: {printable(str(error)) or type(error).__name__}") from error
     except httpx.InvalidURL as error:

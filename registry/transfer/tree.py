@@ -13,6 +13,7 @@ from registry.transfer.source import Source
 # Of one image; a stranger's index must not fill the memory or the stack.
 _DOCUMENT_BYTES = 64 * 1024 * 1024
 _DEPTH = 16
+_MANIFESTS = 10_000
 _REFERRERS = 10_000
 
 
@@ -79,7 +80,7 @@ class _Walk:
     source: Source
     name: RepositoryName
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
-    missing: list[Digest] = field(default_factory=list)
+    missing: dict[Digest, None] = field(default_factory=dict)
     left: int = _DOCUMENT_BYTES
 
     def add(self, digest: Digest, manifest: Manifest, depth: int) -> None:
@@ -93,9 +94,11 @@ class _Walk:
         for child in children:
             if child.digest in self.manifests or child.digest in self.missing:
                 continue
+            if len(self.manifests) + len(self.missing) >= _MANIFESTS:
+                raise ManifestInvalid(f"{self.name}: an index lists more than {_MANIFESTS} manifests")
             try:
                 stored = self.source.get_manifest(self.name, child.digest)
             except ManifestUnknown:
-                self.missing.append(child.digest)
+                self.missing[child.digest] = None
                 continue
             self.add(child.digest, Manifest.parse(stored.body, child.media_type), depth)

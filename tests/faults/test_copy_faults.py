@@ -13,7 +13,7 @@ import pytest
 from bench.layout import index
 from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
-from tests.faults.contents import assert_blobs_are_what_they_are_called, assert_same_store
+from tests.faults.contents import assert_blobs_are_what_they_are_called, assert_nothing_under_way, assert_same_store
 from tests.faults.cutting import cutting
 from tests.faults.processes import halt_when, kill_session, start
 from tests.faults.volume import Volume
@@ -100,6 +100,22 @@ def test_a_killed_copy_into_a_registry_goes_on_where_it_was(source: Path, root: 
     again = k0rdentd("store", "copy", source, writable.url)
     assert (again.returncode, again.stderr) == (0, "")
     assert sent(again.stdout) < 38
+
+
+def test_an_interrupted_copy_leaves_nothing_under_way_and_goes_on(source: Path, root: Path) -> None:
+    with root.with_name("interrupted.log").open("wb") as log:
+        process = start("store", "copy", source, root, output=log.fileno(), error=log.fileno())
+    try:
+        halt_when(process, lambda: any((root / "uploads").glob("*")))
+        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGCONT)
+        assert process.wait(20) == 130
+    finally:
+        kill_session(process)
+    assert "Traceback" not in root.with_name("interrupted.log").read_text()
+    assert_nothing_under_way(root)
+    assert k0rdentd("store", "copy", source, root).returncode == 0
+    assert_same_store(root, source)
 
 
 def test_a_copy_into_a_disk_that_is_full_says_so_once_and_goes_on_when_there_is_room(

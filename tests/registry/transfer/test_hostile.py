@@ -8,11 +8,15 @@ import pytest
 
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid, SizeInvalid
-from registry.oci.reference import RepositoryName, Tag
+from registry.oci.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, SizeInvalid
+from registry.oci.mediatype import OCI_MANIFEST
+from registry.oci.reference import RepositoryName, Tag, TagOrDigest
+from registry.storage.index import StoredManifest
 from registry.transfer.client import RegistryClient
-from registry.transfer.errors import AnswerInvalid, PlaceInvalid, RegistryRefused, RegistryUnavailable
+from registry.transfer.errors import AnswerInvalid, PlaceInvalid, RegistryRefused, RegistryUnavailable, TransferError
 from registry.transfer.login import Login
+from registry.transfer.remote import RegistrySource
+from registry.transfer.tree import read_tree
 from tests.registry.transfer.scripted import Handler, Scripted, connected, scripted
 
 APP = RepositoryName("app")
@@ -69,7 +73,7 @@ def test_an_endless_error_is_not_read_to_its_end(script: Scripted, client: Regis
 
 def test_a_blob_that_ends_early_every_time_is_given_up(script: Scripted, client: RegistryClient) -> None:
     script.plays[f"GET {PATH}"] = lambda handler: handler.answer(200, BODY[:100])
-    with pytest.raises(RegistryUnavailable, match=r"ends after 100 of 10000 bytes"):
+    with pytest.raises(RegistryUnavailable, match=r"ends too early \(after 100 of 10000 bytes\)"):
         read(client)
 
 
@@ -140,6 +144,29 @@ def test_a_list_is_not_followed_to_another_host(script: Scripted, client: Regist
     script.plays["GET /v2/app/tags/list"] = play
     with pytest.raises(AnswerInvalid, match="elsewhere"):
         list(client.list_tags(APP))
+
+
+def test_a_closed_catalog_is_told_with_the_way_out(script: Scripted, client: RegistryClient) -> None:
+    script.plays["GET /v2/_catalog"] = lambda handler: handler.answer(401, b"{}")
+    with pytest.raises(TransferError, match="name the images"):
+        list(RegistrySource(client).list_images())
+
+
+def test_an_index_of_too_many_manifests_is_refused(script: Scripted, client: RegistryClient) -> None:
+    children = [{"mediaType": OCI_MANIFEST, "digest": f"sha256:{each:064x}", "size": 1} for each in range(20_000)]
+    body = json.dumps({"schemaVersion": 2, "manifests": children}).encode()
+    script.plays["GET /v2/app/manifests/1"] = lambda handler: handler.answer(200, body)
+    with pytest.raises(ManifestInvalid, match="more than"):
+        read_tree(_Sparse(client), APP, Tag("1"))
+
+
+class _Sparse(RegistrySource):
+    """Asks for the root alone: ten thousand answers of 404 take seconds, and are not the claim."""
+
+    def get_manifest(self, name: RepositoryName, reference: TagOrDigest) -> StoredManifest:
+        if isinstance(reference, Digest):
+            raise ManifestUnknown(str(reference))
+        return super().get_manifest(name, reference)
 
 
 def test_redirects_in_circles_end(script: Scripted, client: RegistryClient) -> None:
