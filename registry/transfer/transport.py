@@ -210,7 +210,8 @@ def _interruptions(url: httpx.URL) -> Iterator[None]:
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise RegistryUntrusted(
-                f"{url.netloc.decode()} shows a certificate of an unknown authority: name it with --ca-file ({printable(str(error))})"
+                f"the certificate of {url.netloc.decode()} is not to be trusted ({printable(str(error))}): "
+                "name its authority with --ca-file"
             ) from error
         raise Interrupted(f"{_place(url)}: {printable(str(error)) or type(error).__name__}") from error
     except httpx.InvalidURL as error:
