@@ -25,6 +25,7 @@ from registry.options import storage_option, tls_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.storage.store import Store
+from registry.transfer_cli import copy, export
 
 _LIMITS = Limits()
 
@@ -234,3 +235,7 @@ def ls(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
         return
     for each in images:
         click.echo(f"{each.reference}  {each.digest}  {each.size}")
+
+
+store.add_command(copy)
+store.add_command(export)

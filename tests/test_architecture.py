@@ -25,6 +25,7 @@ ALLOWED = {
         "registry.config",
         "registry.wsgi",
     ),
+    "registry.transfer": ("registry.oci", "registry.storage"),
     "registry": ("registry",),
     "loader": ("registry.oci", "registry.storage", "registry.options"),
     "installer": ("registry.oci", "registry.config"),

@@ -214,6 +214,13 @@ class Store:
             for tag in tags:
                 change.put_tag(name, tag, digest)
 
+    def add_blob(self, name: RepositoryName, blob: StoredBlob) -> None:
+        """Let a repository see a durable blob before any manifest needs it: a killed transfer need not repeat it."""
+        with self._index.change() as change:
+            if change.blob(blob.digest) is None:
+                change.put_blob(blob, time.time())
+            change.link_blob(name, blob.digest)
+
     def mount_blob(self, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
         """Let a repository see a blob that `source`, or without it any repository, has; False where none has it."""
         with self._index.change() as change:

@@ -1,0 +1,1 @@
+"""Images on their way between stores, registries and archives."""

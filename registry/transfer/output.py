@@ -1,0 +1,85 @@
+"""A file that appears whole or not at all, or a pipe."""
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from registry.storage.roots import sync_directory
+from registry.transfer.errors import ExportFailed
+from registry.transfer.text import human
+
+
+def write_file(path: Path, chunks: Iterable[bytes], size: int) -> None:
+    """Write `size` bytes to a file beside `path`, and rename it; whatever goes wrong, nothing is left of it.
+
+    Raises:
+        ExportFailed: the disk is too small, or refuses; or another process writes the same file.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        _require_room(path, size)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _failure(path, size, error) from error
+    try:
+        _fill(descriptor, partial, chunks)
+        partial.rename(path)
+        sync_directory(path.absolute().parent)
+    except BlockingIOError as error:
+        raise ExportFailed(f"another process is writing {path}: wait for it, or name another file") from error
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _failure(path, size, error) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def write_stdout(chunks: Iterable[bytes]) -> None:
+    """Write all to standard output.
+
+    Raises:
+        ExportFailed: it is a terminal, or its reader went away.
+    """
+    if sys.stdout.isatty():
+        raise ExportFailed("an archive is nothing for a terminal: send standard output to a file or another program")
+    try:
+        for chunk in chunks:
+            _write(sys.stdout.fileno(), chunk)
+    except OSError as error:
+        raise ExportFailed(f"standard output cannot be written to: {error.strerror}") from error
+
+
+def _fill(descriptor: int, partial: Path, chunks: Iterable[bytes]) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not os.path.samestat(os.fstat(descriptor), os.stat(partial)):  # it was just renamed by who held the lock
+        raise BlockingIOError
+    os.ftruncate(descriptor, 0)  # what a killed run left
+    for chunk in chunks:
+        _write(descriptor, chunk)
+    os.fsync(descriptor)
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _require_room(path: Path, size: int) -> None:
+    usage = os.statvfs(path.absolute().parent)
+    if usage.f_bavail * usage.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _failure(path: Path, size: int, error: OSError) -> ExportFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ExportFailed(
+            f"no space for {path}: the archive takes {human(size)}; name a file on another disk, or export fewer images"
+        )
+    return ExportFailed(f"{path} cannot be written: {error.strerror or error}")

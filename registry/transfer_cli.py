@@ -1,0 +1,248 @@
+"""`k0rdentd store export` and `k0rdentd store copy`."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from registry.oci.digest import Digest
+from registry.options import storage_option
+from registry.storage.store import Store
+from registry.transfer.client import RegistryClient
+from registry.transfer.copying import Copy, Outcome, Status
+from registry.transfer.errors import CopyIncomplete, LoginInvalid, PlaceInvalid, ReferenceMissing
+from registry.transfer.export import Archive
+from registry.transfer.login import Login, read_authfile, read_password
+from registry.transfer.output import write_file, write_stdout
+from registry.transfer.patience import Endurance
+from registry.transfer.place import Address, is_address
+from registry.transfer.remote import RegistrySource, RegistryTarget
+from registry.transfer.selection import Named, Selection, is_digest
+from registry.transfer.source import Source, StoreSource
+from registry.transfer.target import StoreTarget, Target
+from registry.transfer.text import human, printable
+from registry.transfer.transport import Security
+
+_THE_STORE = "store:"
+_GLOB = frozenset("*?[")
+_FAILURES_SHOWN = 20
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@storage_option
+@click.option("--registry", "host", default="", metavar="HOST:PORT", help="Put in front of every name in the archive.")
+@click.option("--referrers", is_flag=True, help="Take signatures, and all else that refers to the images, along.")
+def export(
+    refs: tuple[str, ...],
+    out: Path,
+    storage: tuple[Path, ...],
+    host: str,
+    referrers: bool,  # noqa: FBT001
+) -> None:
+    """Write images to the archive OUT, which skopeo, containerd, podman and docker load; `-` is standard output.
+
+    REF is repository:tag, repository@digest, a digest, or a glob over repository:tag such as 'charts/*'.
+    """
+    _interrupt_on_signals()
+    source = StoreSource(Store.open(storage, create=False))
+    archive = Archive.collect(source, _resolve(refs, source), host, referrers=referrers)
+    for note in archive.notes:
+        click.echo(f"k0rdentd: {note}", err=True)
+    if str(out) == "-":
+        write_stdout(archive.chunks())
+    else:
+        write_file(out, archive.chunks(), archive.size)
+    click.echo(f"{len(archive.names)} images in {out}: {human(archive.size)}", err=True)
+
+
+def _resolve(refs: Sequence[str], source: StoreSource) -> Iterator[Named]:
+    """The images that are asked for; each REF has to mean one at least."""
+    everything = list(source.list_images())
+    for ref in refs:
+        if is_digest(ref):
+            digest = Digest.parse(ref)
+            name = source.find_manifest(digest)
+            found = [] if name is None else [Named(name, digest)]
+        elif _GLOB & set(ref):
+            found = [image for image in everything if fnmatchcase(str(image), ref)]
+        else:
+            found = [Named.parse(ref)]
+            source.get_manifest(found[0].repository, found[0].reference)
+        if not found:
+            raise ReferenceMissing(f"no image in the store is {printable(ref)}: see 'k0rdentd store ls'")
+        yield from found
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How to speak to the registries of a copy."""
+
+    security: Security
+    login_for: Callable[[str], Login | None]
+    endurance: Endurance
+    jobs: int
+
+    def connect(self, address: Address) -> RegistryClient:
+        login = self.login_for(address.host)
+        return RegistryClient.connect(address, self.security, login, self.endurance, 2 * self.jobs + 4)
+
+
+@click.command()
+@click.argument("src")
+@click.argument("dst")
+@click.argument("refs", nargs=-1, metavar="[REF]...")
+@storage_option
+@click.option("--include", multiple=True, metavar="GLOB", help="Copy only what matches, as repository:tag.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
+@click.option("--referrers/--no-referrers", default=True, show_default=True, help="Signatures and the like come along.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Blobs under way at once.")
+@click.option("--username", help="User of the registry.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="File of the user's password; - is standard input.",
+)
+@click.option("--authfile", type=_FILE, help="File of credentials, as 'podman login' or 'docker login' writes it.")
+@click.option("--ca-file", type=_FILE, help="Certificates (PEM) of the authorities to trust.")
+@click.option("--insecure", is_flag=True, help="Take any certificate, and plain http from other machines.")
+def copy(
+    src: str,
+    dst: str,
+    refs: tuple[str, ...],
+    storage: tuple[Path, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    referrers: bool,  # noqa: FBT001
+    jobs: int,
+    username: str | None,
+    password_file: Path | None,
+    authfile: Path | None,
+    ca_file: Path | None,
+    insecure: bool,  # noqa: FBT001
+) -> None:
+    """Copy images from SRC to DST, byte for byte; what is there already is passed over.
+
+    SRC and DST are each a registry, https://HOST[:PORT][/PREFIX] or docker://HOST[:PORT][/PREFIX], the directory
+    of a store, or 'store:' for the one that --storage names. With REFs (repository:tag or repository@digest) only
+    these are copied, and the registry need not list what it has. Run it again after any interruption.
+    """
+    _interrupt_on_signals()
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would drown the ones that count
+    login_for = _logins((src, dst), username, password_file, authfile)
+    access = _Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
+    started = time.monotonic()
+    with _source(src, storage, access) as source, _target(dst, storage, access) as target:
+        images = _wanted(source, refs, Selection(include, exclude))
+        run = Copy(source, target, access.endurance, jobs=jobs, referrers=referrers)
+        outcomes = _show(run.outcomes(images), len(images))
+    _summarize(outcomes, run.sent, time.monotonic() - started)
+
+
+def _wanted(source: Source, refs: Sequence[str], selection: Selection) -> list[Named]:
+    images = dict.fromkeys(Named.parse(ref) for ref in refs) if refs else dict.fromkeys(source.list_images())
+    return [image for image in images if selection.admits(image)]
+
+
+def _show(outcomes: Iterator[Outcome], total: int) -> list[Outcome]:
+    kept = []
+    for number, outcome in enumerate(outcomes, 1):
+        kept.append(outcome)
+        tail = f": {printable(outcome.error)}" if outcome.error else f" {human(outcome.size)}"
+        notes = f" ({printable('; '.join(outcome.notes))})" if outcome.notes else ""
+        click.echo(f"[{number}/{total}] {outcome.status.value} {outcome.image}{tail}{notes}")
+    return kept
+
+
+def _summarize(outcomes: Sequence[Outcome], sent: int, seconds: float) -> None:
+    counts = Counter(outcome.status for outcome in outcomes)
+    parts = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
+    click.echo(f"{', '.join(parts) or 'nothing to copy'}: {human(sent)} sent in {seconds:.1f} s")
+    failures = [outcome for outcome in outcomes if outcome.error]
+    for failure in failures[:_FAILURES_SHOWN]:
+        click.echo(f"  {failure.image}: {printable(failure.error or '')}", err=True)
+    if failures:
+        raise CopyIncomplete(
+            f"{len(failures)} of {len(outcomes)} images failed, the others are copied: "
+            "run it again, and only what is missing is copied"
+        )
+
+
+@contextmanager
+def _source(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[Source]:
+    with ExitStack() as stack:
+        if is_address(text):
+            client = access.connect(Address.parse(text))
+            stack.callback(client.close)
+            yield RegistrySource(client)
+        else:
+            store = Store.open(_roots(text, storage), create=False)
+            stack.callback(store.close)
+            yield StoreSource(store)
+
+
+@contextmanager
+def _target(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[Target]:
+    with ExitStack() as stack:
+        if is_address(text):
+            client = access.connect(Address.parse(text))
+            stack.callback(client.close)
+            yield RegistryTarget(client)
+        else:
+            store = Store.open(_roots(text, storage))
+            stack.callback(store.close)
+            stack.enter_context(store.loading())
+            yield StoreTarget(store)
+
+
+def _roots(text: str, storage: tuple[Path, ...]) -> tuple[Path, ...]:
+    return storage if text == _THE_STORE else (Path(text),)
+
+
+def _logins(
+    places: tuple[str, str], username: str | None, password_file: Path | None, authfile: Path | None
+) -> Callable[[str], Login | None]:
+    """Who we are to each registry: one user, or what a file says of each host."""
+    if (username is None) != (password_file is None):
+        raise LoginInvalid("--username and --password-file belong together")
+    if username is None or password_file is None:
+        return lambda host: None if authfile is None else read_authfile(authfile, host)
+    if authfile is not None or all(is_address(place) for place in places):
+        raise LoginInvalid("--username is for one registry: for two, or with others in it, give --authfile alone")
+    if not any(is_address(place) for place in places):
+        raise PlaceInvalid("--username is for a registry, and neither SRC nor DST is one")
+    login = Login(username, _password(password_file))
+    return lambda _: login
+
+
+def _password(path: Path) -> str:
+    if str(path) == "-":
+        return read_password(sys.stdin.read(), "standard input")
+    try:
+        return read_password(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoginInvalid(f"{path} cannot be read: name a file that holds the password") from error
+
+
+def _interrupt_on_signals() -> None:
+    """Ctrl-C or a supervisor's SIGTERM: nothing half-written is left. A second one kills, and loses nothing either."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
