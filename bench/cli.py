@@ -14,11 +14,13 @@ from bench.bundle import Form
 from bench.corpus import ByteSize
 from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
 from bench.machine import Machine
-from bench.peers import all_peers
+from bench.peers import all_peers, ours
 from bench.pull import measure as measure_pulls
 from bench.pull import verdicts
 from bench.report import footprint_line, load_table, others_line, pull_table, verdict_lines, write_json
 from bench.sample import Sample
+from bench.slow import measure as measure_slow
+from bench.slow import target
 from bench.stock import bundle
 from registry.oci.errors import Failure
 
@@ -88,6 +90,25 @@ def load(
             compared.append(_compared(against_earlier(bundle(work.resolve(), size, nested=False)), folder, rounds))
     if json_file:
         write_json(json_file, machine, comparisons=compared, footprints=footprints)
+
+
+@bench.command()
+@click.option("--clients", type=click.IntRange(2), default=2000, show_default=True)
+@click.option("--rate", type=ByteSize(), default="100KB", show_default=True, help="Bytes a second that each takes.")
+@click.option("--seconds", type=click.IntRange(1), default=20, show_default=True, help="That each download lasts.")
+@click.option("--tls/--no-tls", default=False, help="Download by HTTPS.")
+@json_option
+def slow(*, clients: int, rate: int, seconds: int, tls: bool, json_file: Path | None) -> None:
+    """Serve many slow downloads with two workers, and time a quick request beside them."""
+    machine, sample = Machine.here(), Sample.make(large=rate * seconds)
+    click.echo(machine)
+    quick, _, large = sample.targets
+    with tempfile.TemporaryDirectory(prefix="k0rdentd-bench-") as folder, ours(sample, Path(folder)) as url:
+        ca_file = f"{folder}/storage/pki/ca.crt" if tls else None
+        found = measure_slow(target(url, large.path, rate * seconds, rate, ca_file), clients, quick.path)
+    _tell(found.lines())
+    if json_file:
+        write_json(json_file, machine, slow=found)
 
 
 def _compared(contenders: tuple[Contender, ...], folder: Path, rounds: int) -> Comparison:

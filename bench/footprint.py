@@ -64,7 +64,7 @@ def _sampled(pid: int, storage: Path) -> Footprint:
     outside: frozenset[str] = frozenset()
     for each in tree(pid):
         try:
-            pss, rss = _memory(each)
+            pss, rss = memory(each)
             outside |= frozenset(_written(each, storage))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
@@ -72,7 +72,8 @@ def _sampled(pid: int, storage: Path) -> Footprint:
     return Footprint(total_pss, total_rss, outside)
 
 
-def _memory(pid: int) -> tuple[int, int]:
+def memory(pid: int) -> tuple[int, int]:
+    """Proportional and resident bytes of one process."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {key: int(rest.split()[0]) * 1024 for key, _, rest in (line.partition(":") for line in lines)}
     return sizes.get("Pss", 0), sizes.get("Rss", 0)

@@ -33,11 +33,11 @@ class Sample:
     """The config, the small layer, the large layer."""
 
     @classmethod
-    def make(cls, seed: int = 1) -> Self:
-        """The image of `seed`, always the same."""
+    def make(cls, seed: int = 1, large: int = LARGE) -> Self:
+        """The image of `seed`, always the same, with a last layer of `large` bytes."""
         rng = random.Random(f"pull/{seed}")
         config = Blob.of_json(image_config((), "amd64", ("/bin/app",)), CONFIG)
-        layers = [Blob.of((rng.randbytes(size),), LAYER) for size in (SMALL, LARGE)]
+        layers = [Blob.of((rng.randbytes(size),), LAYER) for size in (SMALL, large)]
         root = manifest(config, [layer.descriptor() for layer in layers], layers).root
         blobs = tuple((Digest.parse(blob.digest), b"".join(blob.content)) for blob in (config, *layers))
         body = Manifest.parse(b"".join(root.content), root.media_type)

@@ -42,6 +42,9 @@ _STOP_SECONDS = 2.0
 # Whoever is still sending what nobody reads gets so long to see the answer (RFC 9112 section 9.6).
 _LINGER_SECONDS = 2.0
 _SWEEP_SECONDS = 1.0
+# New connections at a turn, most of them TLS handshakes: a thousand clients that come at once should not hold up
+# those who are there.
+_GREETINGS = 4
 _REFUSALS = {
     LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -100,9 +103,14 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _turn(self, patience: float) -> None:
         self.notify()
+        greetings = 0
         for file, _ in self._epoll.poll(0 if self._ready or self._returned else patience):
-            if file in self._connections:
-                self._attend(self._connections[file], self._hear)
+            connection = self._connections.get(file)
+            if connection is not None:
+                is_new = connection.greets or not connection.is_known
+                greetings += is_new
+                if greetings <= _GREETINGS or not is_new:  # the others are told of again
+                    self._attend(connection, self._hear)
             elif file in self._listeners:
                 self._accept(self._listeners[file])
             else:
