@@ -55,6 +55,11 @@ class Report:
         if outcome.status is Status.FAILED:
             self.failures.append(outcome)
 
+    def withdraw(self, outcome: Outcome) -> None:
+        """Count it no longer: it fared otherwise in the end."""
+        self.counts[outcome.status] -= 1
+        self.bytes -= outcome.size
+
     @property
     def members(self) -> int:
         return sum(self.counts.values())

@@ -156,6 +156,15 @@ class BlobStore:
         """The root where a new blob belongs."""
         return place(self.roots, bytes.fromhex(digest.hex) if digest else os.urandom(16))
 
+    def has(self, blob: StoredBlob) -> bool:
+        """Whether the blob's file is in place and as long as it must be; False too where its root was not given."""
+        if all(root.number != blob.root for root in self.roots):
+            return False
+        try:
+            return self.path(blob.root, blob.digest).stat().st_size == blob.size
+        except FileNotFoundError:
+            return False
+
     def path(self, root: int, digest: Digest) -> Path:
         """Where the blob lies that the index says is in `root`.
 

@@ -13,7 +13,7 @@ import lmdb
 from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
 
 TABLES: Final = (
-    *("blobs", "links", "loads", "manifests", "referrers"),
+    *("blobs", "care", "links", "loads", "manifests", "referrers"),
     *("repositories", "revisions", "roots", "tags", "uploads"),
 )
 

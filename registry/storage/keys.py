@@ -8,7 +8,7 @@ repository's rows lie together and its name is a prefix of no other's rows. Dige
 import struct
 from typing import Final
 
-from registry.oci.digest import Digest
+from registry.oci.digest import HEX_LENGTH, Digest
 from registry.oci.reference import RepositoryName, Tag
 
 SEPARATOR: Final = b"\0"
@@ -18,6 +18,7 @@ _ALGORITHM: Final = {1: "sha256", 2: "sha512"}
 
 # size, root number, ingest time (seconds since 1970), xxh3_128
 _BLOB: Final = struct.Struct("<QHd16s")
+_TIME: Final = struct.Struct("<d")
 
 
 def pack_digest(digest: Digest) -> bytes:
@@ -28,6 +29,11 @@ def pack_digest(digest: Digest) -> bytes:
 def unpack_digest(packed: bytes) -> Digest:
     """The digest that `pack_digest` made these bytes of."""
     return Digest(_ALGORITHM[packed[0]], packed[1:].hex())
+
+
+def packed_length(packed: bytes) -> int:
+    """How many of these bytes are the first digest."""
+    return 1 + HEX_LENGTH[_ALGORITHM[packed[0]]] // 2
 
 
 def repository_prefix(name: RepositoryName) -> bytes:
@@ -50,6 +56,21 @@ def referrer_key(name: RepositoryName, subject: Digest, referrer: Digest) -> byt
 def text_key(text: str) -> bytes:
     """For text of any length, such as a path: a key ends at 511 bytes."""
     return pack_digest(Digest.of(text.encode("utf-8", "surrogateescape")))
+
+
+def pack_revision(media_type: str, time: float) -> bytes:
+    """A media type has no NUL; rows of older stores end with it, and are as old as can be."""
+    return media_type.encode() + SEPARATOR + _TIME.pack(time)
+
+
+def unpack_media_type(row: bytes) -> str:
+    return row.partition(SEPARATOR)[0].decode()
+
+
+def unpack_revision(row: bytes) -> tuple[str, float]:
+    """Media type, and when the manifest was pushed, or lost a tag."""
+    media_type, _, time = row.partition(SEPARATOR)
+    return media_type.decode(), _TIME.unpack(time)[0] if time else 0.0
 
 
 def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:
