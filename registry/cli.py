@@ -1,6 +1,5 @@
-"""`k0rdentd registry` and `k0rdentd store`."""
+"""`k0rdentd registry`."""
 
-import json
 import socket
 from pathlib import Path
 from typing import ClassVar
@@ -167,25 +166,3 @@ def _check_port(host: str, port: int) -> None:
         raise PortUnusable(
             f"cannot listen on {host} port {port}: {error.strerror}: choose another --host or --port"
         ) from error
-
-
-@click.group()
-def store() -> None:
-    """Look after the store."""
-
-
-@store.command()
-@storage_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
-def ls(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
-    """List every image: name, digest, size of all that it needs."""
-    images = Store.open(storage, create=False).list_images()
-    if as_json:
-        click.echo(
-            json.dumps(
-                [{"image": str(each.reference), "digest": str(each.digest), "size": each.size} for each in images]
-            )
-        )
-        return
-    for each in images:
-        click.echo(f"{each.reference}  {each.digest}  {each.size}")

@@ -18,7 +18,7 @@ ALLOWED = {
     "registry.api": ("registry.oci", "registry.storage"),
     "registry.server": ("registry.oci", "registry.storage", "registry.api", "registry.config", "registry.wsgi"),
     "registry": ("registry",),
-    "loader": ("registry.oci", "registry.storage", "registry.options"),
+    "loader": ("registry.oci", "registry.storage", "registry.options", "registry.units"),
     "installer": ("registry.oci", "registry.config"),
     "bench": ("registry", "loader"),
 }

@@ -292,11 +292,11 @@ class Store:
                 raise StorageBusy("another load into this store is running: wait for it, or stop it")
             # Who removes blobs holds this for moments only, and leaves them alone while a load counts on them.
             with locked(self.layout.removal_lock, shared=True, wait=True):
-                self.remove_leftovers()
+                self.remove_load_files()
                 try:
                     yield
                 finally:
-                    self.remove_leftovers()
+                    self.remove_load_files()
 
     @contextmanager
     def housekeeping(self) -> Iterator[bool]:
@@ -304,11 +304,14 @@ class Store:
         with locked(self.layout.housekeeping_lock) as alone:
             yield alone
 
-    def remove_leftovers(self) -> None:
-        """What a killed load left below `uploads/`; only while no load is running."""
-        for root in self.blobs.roots:
-            for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*"):
-                path.unlink(missing_ok=True)
+    def load_files(self) -> list[Path]:
+        """What loads have below `uploads/`."""
+        return [path for root in self.blobs.roots for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*")]
+
+    def remove_load_files(self) -> None:
+        """What a killed load left below `uploads/`; only for who knows that no load is running."""
+        for path in self.load_files():
+            path.unlink(missing_ok=True)
 
 
 def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:
