@@ -1,13 +1,13 @@
 """Tags taken away by pattern; what they named stays until gc finds that nobody needs it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from fnmatch import fnmatchcase
 
-from registry.oci.errors import ManifestUnknown
 from registry.oci.reference import Reference
 from registry.storage.reserve import spending
 from registry.storage.store import Store
+
+_ROWS = 100
 
 
 def find_tags(store: Store, globs: Sequence[str]) -> list[Reference]:
@@ -20,7 +20,8 @@ def find_tags(store: Store, globs: Sequence[str]) -> list[Reference]:
 def remove_tags(store: Store, references: Sequence[Reference]) -> Iterator[Reference]:
     """Each as soon as it is gone; one that is gone already is passed over."""
     with spending(store.layout.reserve):
-        for reference in references:
-            with suppress(ManifestUnknown):
-                store.delete_manifest(reference.repository, reference.tag)
-                yield reference
+        for first in range(0, len(references), _ROWS):
+            batch = references[first : first + _ROWS]
+            with store.index.change() as change:
+                gone = [each for each in batch if change.delete_tag(each.repository, each.tag)]
+            yield from gone

@@ -298,3 +298,9 @@ def test_a_row_whose_file_is_gone_gives_way_to_a_new_file(tmp_path: Path) -> Non
     with pytest.raises(BlobUnknown):
         store.stat_blob(OTHER, digest)
     store.close()
+
+
+def test_a_file_that_got_a_name_since_it_was_looked_at_stays(store: Store) -> None:
+    digest = push_blob(store, b"content")
+    assert Collection(store, AT_ONCE)._remove_files(0, [digest]) == []
+    assert store.find_blob(digest) is not None
