@@ -20,7 +20,6 @@ from registry.storage.tags import find_tags, remove_tags
 from registry.units import human, parse_duration, parse_size
 
 _json_lines = click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the last one a summary.")
-_PLURALS = {Kind.REPOSITORY: "repositories", Kind.BODY: "bodies"}
 
 
 class NothingMatches(Failure):
@@ -113,7 +112,7 @@ def gc(
         click.echo("k0rdentd: a load is running: what it may need is left for the next gc", err=True)
     did = "would remove" if dry_run else "removed"
     summary = {"removed": {kind.value: counts[kind] for kind in Kind}, "size": size, "dry_run": dry_run}
-    parts = ", ".join(_count(number, kind) for kind, number in counts.items()) or "nothing"
+    parts = ", ".join(_count(number, kind.value) for kind, number in counts.items()) or "nothing"
     _tell(summary | {"postponed": collection.postponed} if as_json else f"{did} {parts}: {human(size)}")
 
 
@@ -140,7 +139,7 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
             document = {"blob": str(each.blob.digest), "verdict": each.verdict.value, "repositories": names}
             _tell(document if as_json else f"{each.verdict.value:<13} {each.blob.digest}  {', '.join(names)}".rstrip())
     summary = {"blobs": counts.total(), "bytes": size} | {verdict.value: counts[verdict] for verdict in Verdict}
-    _tell(summary if as_json else f"read {counts.total()} blobs, {human(size)}: {_verdicts(counts)}")
+    _tell(summary if as_json else f"read {_count(counts.total(), 'blob')}, {human(size)}: {_verdicts(counts)}")
     bad = sum(number for verdict, number in counts.items() if verdict.is_bad)
     if bad:
         raise StoreFaulty(f"bad blobs: {bad}; push them again, or load their bundle again")
@@ -162,7 +161,7 @@ def fsck(storage: tuple[Path, ...], repair: bool, as_json: bool) -> None:  # noq
         remedy = f"repaired ({each.remedy})" if each.repaired else each.remedy
         _tell(document if as_json else f"{each.subject} {each.fault}: {remedy}")
     summary = {"faults": counts.total(), "repaired": counts[True]}
-    _tell(summary if as_json else f"{counts.total()} faults, {counts[True]} repaired")
+    _tell(summary if as_json else f"{_count(counts.total(), 'fault')}, {counts[True]} repaired")
     if counts[False]:
         way = "see above" if repair else "see above, or run it with --repair"
         raise StoreFaulty(f"faults that remain: {counts[False]}; {way}")
@@ -182,13 +181,12 @@ def rm(globs: tuple[str, ...], storage: tuple[Path, ...], dry_run: bool, as_json
     found = find_tags(opened, globs)
     if not found:
         raise NothingMatches(f"no image matches {' '.join(globs)}: see 'k0rdentd store ls'")
+    count = 0
     for reference in found if dry_run else remove_tags(opened, found):
+        count += 1
         _tell({"image": str(reference)} if as_json else str(reference))
-    _tell(
-        {"removed": len(found), "dry_run": dry_run}
-        if as_json
-        else f"{'would remove' if dry_run else 'removed'} {len(found)} tags"
-    )
+    did = "would remove" if dry_run else "removed"
+    _tell({"removed": count, "dry_run": dry_run} if as_json else f"{did} {_count(count, 'tag')}")
 
 
 @store.command()
@@ -239,8 +237,9 @@ def _tell(line: str | Mapping[str, object]) -> None:
     click.echo(line if isinstance(line, str) else json.dumps(line))
 
 
-def _count(number: int, kind: Kind) -> str:
-    return f"{number} {kind.value if number == 1 else _PLURALS.get(kind, f'{kind.value}s')}"
+def _count(number: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _verdicts(counts: Counter[Verdict]) -> str:
