@@ -1,7 +1,7 @@
 """The index: tags, manifests, links and referrers by repository, blobs by digest; rows become types here.
 
 table         key                             row
-blobs         digest                          size, root, ingest time, xxh3_128
+blobs         digest                          size, root, when a client was last told of it, xxh3_128
 links         repository, digest              (a repository sees only the blobs that are linked to it)
 manifests     digest                          the bytes as pushed
 revisions     repository, digest              the media type under which the repository has the manifest, and since when

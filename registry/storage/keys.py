@@ -16,7 +16,7 @@ SEPARATOR: Final = b"\0"
 _ALGORITHM_BYTE: Final = {"sha256": b"\x01", "sha512": b"\x02"}
 _ALGORITHM: Final = {1: "sha256", 2: "sha512"}
 
-# size, root number, ingest time (seconds since 1970), xxh3_128
+# size, root number, when a client was last told of it (seconds since 1970), xxh3_128
 _BLOB: Final = struct.Struct("<QHd16s")
 _TIME: Final = struct.Struct("<d")
 
@@ -78,5 +78,5 @@ def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:
 
 
 def unpack_blob(row: bytes) -> tuple[int, int, float, bytes]:
-    """Size in bytes, root number, ingest time, xxh3_128."""
+    """Size in bytes, root number, when a client was last told of it, xxh3_128."""
     return _BLOB.unpack(row)

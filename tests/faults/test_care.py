@@ -180,6 +180,7 @@ def pulled_meanwhile(server: Server, *names: str) -> Iterator[None]:
     assert rounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pinned", [False, True], ids=["", "with no free page in the index"])
 def test_a_full_disk_is_given_its_space_back(volume: Volume, tmp_path: Path, pinned: bool) -> None:
     images = {f"a{number}_1.tar": oci_archive(small_image(f"{number}", size=2 * MIB)) for number in range(12)}
@@ -218,6 +219,7 @@ def test_a_disk_that_a_load_has_filled_is_given_its_space_back(volume: Volume, t
     assert (volume.store / "index" / "reserve").stat().st_size == MIB, "held again, for the next time"
 
 
+@pytest.mark.slow
 def test_gc_beside_a_load_takes_nothing_from_it(root: Path, large_bundle: Path) -> None:
     with load_under_way(large_bundle, root) as load:
         halt_when(load, lambda: len(list((root / "blobs").rglob("*/*/*"))) > 5)
