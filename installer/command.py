@@ -22,7 +22,7 @@ _COMMANDS: Mapping[str, str] = {
     "bundle": "loader.cli:bundle",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",
-    "store": "registry.cli:store",
+    "store": "registry.store_cli:store",
     "version": "installer.cli:version",
 }
 _USAGE = 2

@@ -14,12 +14,13 @@ from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
-from loader.report import Report, human, printable
+from loader.report import Report, printable
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option
 from registry.storage.errors import disk_errors
 from registry.storage.store import Store
+from registry.units import human
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)

@@ -74,8 +74,7 @@ def _blob(descriptor: Descriptor, content: Content, store: Store) -> StoredBlob:
 
 def _write(digest: Digest, body: bytes, store: Store) -> StoredBlob:
     """A document that a manifest uses as a blob, such as a config, becomes one."""
-    with store.snapshot() as snapshot:
-        known = snapshot.blob(digest)
+    known = store.find_blob(digest)
     if known is not None:
         return known
     with store.blobs.create(digest, prefix=LOAD_PREFIX) as writer:

@@ -158,8 +158,7 @@ class Ingest:
         """The blob, if the store has it, or if another archive of this bundle brought it and it was good."""
         blob = self._seen.get(digest)
         if blob is None:
-            with self._store.snapshot() as snapshot:
-                stored = snapshot.blob(digest)
+            stored = self._store.find_blob(digest)
             if stored is None:
                 return None
             blob = self._seen[digest] = Future()

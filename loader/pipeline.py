@@ -10,11 +10,12 @@ from loader.errors import BundleInvalid
 from loader.ingest import Ingest
 from loader.pool import Pool
 from loader.publish import publish
-from loader.report import Outcome, Report, Status, human
+from loader.report import Outcome, Report, Status
 from loader.source import Member, Source
 from registry.storage.errors import StorageError, StorageFull
 from registry.storage.roots import free_bytes
 from registry.storage.store import Store
+from registry.units import human
 
 
 @dataclass(slots=True)

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loader.errors import BundleInvalid, MemberInvalid
 from loader.image import assemble
 from loader.ingest import Archive
 from loader.report import Outcome, Report, Status
 from loader.selection import Selection
-from registry.oci.errors import ManifestUnknown, OCIError
-from registry.storage.errors import StorageFull
+from registry.oci.errors import OCIError
+from registry.storage.errors import BlobGone, StorageFull
 from registry.storage.store import Image, Store
 
 
@@ -73,18 +73,16 @@ def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection, 
             outcome = Outcome(archive.path, archive.size, status, image.reference, image.root)
         report.add(outcome)
         if image is not None and outcome.status is Status.LOADED:
-            store.publish(image, (report.bundle, report.state("loading")))
+            try:
+                store.publish(image, (report.bundle, report.state("loading")))
+            except BlobGone as error:  # a scrub found one of its blobs bad, in this very moment
+                report.withdraw(outcome)
+                outcome = replace(outcome, status=Status.FAILED, error=str(error))
+                report.add(outcome)
         yield outcome
 
 
 def _status(image: Image, store: Store, selection: Selection) -> Status:
     if not selection.admits(image.reference):
         return Status.EXCLUDED
-    return Status.PRESENT if _is_present(image, store) else Status.LOADED
-
-
-def _is_present(image: Image, store: Store) -> bool:
-    try:
-        return store.get_manifest(image.reference.repository, image.reference.tag).digest == image.root
-    except ManifestUnknown:
-        return False
+    return Status.PRESENT if store.has_image(image) else Status.LOADED

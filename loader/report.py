@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.units import human
 
 
 class Status(enum.Enum):
@@ -55,6 +56,11 @@ class Report:
         if outcome.status is Status.FAILED:
             self.failures.append(outcome)
 
+    def withdraw(self, outcome: Outcome) -> None:
+        """Count it no longer: it fared otherwise in the end."""
+        self.counts[outcome.status] -= 1
+        self.bytes -= outcome.size
+
     @property
     def members(self) -> int:
         return sum(self.counts.values())
@@ -80,13 +86,3 @@ def printable(text: str, limit: int = 400) -> str:
     """What a bundle calls its members, harmless for a terminal and a log: one line, nothing invisible, not endless."""
     shown = text if len(text) <= limit else f"{text[:limit]}…"
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
-
-
-def human(size: int) -> str:
-    """A size in decimal units, as disks are sold: `21.6 GB`."""
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

@@ -1,6 +1,5 @@
-"""`k0rdentd registry` and `k0rdentd store`."""
+"""`k0rdentd registry`."""
 
-import json
 import socket
 from pathlib import Path
 from typing import ClassVar
@@ -19,13 +18,11 @@ from registry.config import (
     TlsSettings,
     default_workers,
 )
-from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option, tls_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.storage.store import Store
-from registry.transfer_cli import copy, export
 
 _LIMITS = Limits()
 
@@ -210,32 +207,3 @@ def _check_port(host: str, port: int) -> None:
         raise PortUnusable(
             f"cannot listen on {host} port {port}: {error.strerror}: choose another --host or --port"
         ) from error
-
-
-@click.group()
-def store() -> None:
-    """Look after the store."""
-
-
-store.add_command(missing)
-
-
-@store.command()
-@storage_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
-def ls(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
-    """List every image: name, digest, size of all that it needs."""
-    images = Store.open(storage, create=False).list_images()
-    if as_json:
-        click.echo(
-            json.dumps(
-                [{"image": str(each.reference), "digest": str(each.digest), "size": each.size} for each in images]
-            )
-        )
-        return
-    for each in images:
-        click.echo(f"{each.reference}  {each.digest}  {each.size}")
-
-
-store.add_command(copy)
-store.add_command(export)

@@ -19,7 +19,7 @@ from registry.storage.errors import disk_errors
 from registry.storage.folder import ListedFile, open_plain
 from registry.storage.index import Index, Snapshot
 from registry.storage.layers import LayerInvalid, file_in_layer
-from registry.storage.locks import held
+from registry.storage.locks import locked
 from registry.storage.roots import sync_directory
 from registry.storage.uploads import UploadFile
 
@@ -102,7 +102,7 @@ class Binaries:
         try:
             with disk_errors(self._folder):
                 self._folder.mkdir(exist_ok=True)
-            with held(self._folder / ".lock"):
+            with locked(self._folder / ".lock", wait=True):
                 return open_plain(self._path(image)) or self._unpack_alone(image)
         except LayerInvalid as error:
             _log.warning("%s@%s is not served as a file: %s", image.repository, image.digest, error)

@@ -2,7 +2,8 @@
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -156,6 +157,15 @@ class BlobStore:
         """The root where a new blob belongs."""
         return place(self.roots, bytes.fromhex(digest.hex) if digest else os.urandom(16))
 
+    def has(self, blob: StoredBlob) -> bool:
+        """Whether the blob's file is in place and as long as it must be; False too where its root was not given."""
+        if all(root.number != blob.root for root in self.roots):
+            return False
+        try:
+            return self.path(blob.root, blob.digest).stat().st_size == blob.size
+        except FileNotFoundError:
+            return False
+
     def path(self, root: int, digest: Digest) -> Path:
         """Where the blob lies that the index says is in `root`.
 
@@ -199,6 +209,12 @@ class BlobStore:
         """The sizes of all blob files, those of a killed load too, which have no row in the index."""
         folders = (root.layout.blobs for root in self.roots)
         return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+    def files(self, root: Root) -> Iterator[Digest]:
+        """What lies below `blobs/` of a root under a blob's name, whether the index has a row for it or not."""
+        for path in root.layout.blobs.glob("*/*/*"):
+            with suppress(DigestInvalid):
+                yield Digest.parse(f"{path.parent.parent.name}:{path.name}")
 
     def sync(self, roots: Sequence[int] | None = None) -> None:
         """Make everything below the roots durable, with one system call for each."""

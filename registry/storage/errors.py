@@ -7,6 +7,7 @@ Failure
     ├── StorageMissing     exit code 2: there is no store, and none was to be made
     ├── StorageBusy        another process does what only one may do at a time
     └── StorageUnusable    the directory cannot be read or written
+        └── BlobGone       a blob's file was taken away before the blob had a name
 """
 
 import errno
@@ -46,6 +47,10 @@ class StorageBusy(StorageError):
 
 class StorageUnusable(StorageError):
     """The directory cannot be read or written."""
+
+
+class BlobGone(StorageUnusable):
+    """A blob's file was taken away before the blob had a name; nothing is lost that was promised."""
 
 
 @contextmanager

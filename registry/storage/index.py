@@ -1,20 +1,23 @@
 """The index: tags, manifests, links and referrers by repository, blobs by digest; rows become types here.
 
 table         key                             row
-blobs         digest                          size, root, ingest time, xxh3_128
+blobs         digest                          size, root, when a client was last told of it, xxh3_128
 links         repository, digest              (a repository sees only the blobs that are linked to it)
 manifests     digest                          the bytes as pushed
-revisions     repository, digest              the media type under which the repository has the manifest
+revisions     repository, digest              the media type under which the repository has the manifest, and since when
+                                              it may be without a tag
 tags          repository, tag                 digest
 referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
+care          kind of work                    how far it is, so that it can be gone on with
 uploads       id                              repository, root, and the hashes of its bytes so far, if known
 misses        upstream, repository, reference  how often that was asked for in vain, when and by whom
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +80,11 @@ class Snapshot:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @property
+    def rows(self) -> Rows:
+        """The tables themselves, for what looks at all of the store: `inventory.py`."""
+        return self._rows
+
     def blob(self, digest: Digest) -> StoredBlob | None:
         """The blob, whichever repository it is in."""
         row = self._rows.get("blobs", keys.pack_digest(digest))
@@ -96,11 +104,11 @@ class Snapshot:
         return None if row is None else keys.unpack_digest(row)
 
     def manifest(self, name: RepositoryName, digest: Digest) -> StoredManifest | None:
-        media_type = self._rows.get("revisions", keys.digest_key(name, digest))
+        revision = self._rows.get("revisions", keys.digest_key(name, digest))
         body = self._rows.get("manifests", keys.pack_digest(digest))
-        if media_type is None or body is None:
+        if revision is None or body is None:
             return None
-        return StoredManifest(digest, media_type.decode(), body)
+        return StoredManifest(digest, keys.unpack_media_type(revision), body)
 
     def has_repository(self, name: RepositoryName) -> bool:
         return self._rows.get("repositories", name.encode()) is not None
@@ -164,8 +172,9 @@ class Change(Snapshot):
 
     __slots__ = ()
 
-    def put_blob(self, blob: StoredBlob, time: float) -> None:
-        row = keys.pack_blob(blob.size, blob.root, time, blob.checksum)
+    def put_blob(self, blob: StoredBlob, told: float) -> None:
+        """Remember a blob, and when a client was last told that it is here."""
+        row = keys.pack_blob(blob.size, blob.root, told, blob.checksum)
         self._rows.put("blobs", keys.pack_digest(blob.digest), row)
 
     def link_blob(self, name: RepositoryName, digest: Digest) -> None:
@@ -176,17 +185,24 @@ class Change(Snapshot):
     def put_manifest(self, name: RepositoryName, digest: Digest, manifest: Manifest) -> None:
         """Store the manifest, and list it as a referrer of its subject."""
         self._rows.put("manifests", keys.pack_digest(digest), manifest.body)
-        self._rows.put("revisions", keys.digest_key(name, digest), manifest.media_type.encode())
+        self._put_revision(name, digest, manifest.media_type)
         self._rows.put("repositories", name.encode())
         if manifest.subject is not None:
             row = orjson.dumps(manifest.descriptor(digest).to_json())
             self._rows.put("referrers", keys.referrer_key(name, manifest.subject.digest, digest), row)
 
     def put_tag(self, name: RepositoryName, tag: Tag, digest: Digest) -> None:
+        """Move the tag; what it leaves counts as untagged from now on."""
+        before = self.tagged(name, tag)
+        if before is not None and before != digest:
+            self._leave_untagged(name, before)
         self._rows.put("tags", keys.tag_key(name, tag), keys.pack_digest(digest))
 
     def delete_tag(self, name: RepositoryName, tag: Tag) -> bool:
-        """Whether there was such a tag."""
+        """Whether there was such a tag; what it leaves counts as untagged from now on."""
+        before = self.tagged(name, tag)
+        if before is not None:
+            self._leave_untagged(name, before)
         return self._rows.delete("tags", keys.tag_key(name, tag))
 
     def delete_manifest(self, name: RepositoryName, digest: Digest) -> bool:
@@ -194,9 +210,9 @@ class Change(Snapshot):
         stored = self.manifest(name, digest)
         if stored is None:
             return False
-        self._rows.delete("revisions", keys.digest_key(name, digest))
         for tag in [tag for tag, tagged in self.tags(name) if tagged == digest]:
             self.delete_tag(name, tag)
+        self._rows.delete("revisions", keys.digest_key(name, digest))
         subject = Manifest.parse(stored.body, stored.media_type).subject
         if subject is not None:
             self._rows.delete("referrers", keys.referrer_key(name, subject.digest, digest))
@@ -233,6 +249,14 @@ class Change(Snapshot):
         """Whether there was such a record."""
         return self._rows.delete("misses", keys.miss_key(wanted))
 
+    def _leave_untagged(self, name: RepositoryName, digest: Digest) -> None:
+        stored = self.manifest(name, digest)
+        if stored is not None:
+            self._put_revision(name, digest, stored.media_type)
+
+    def _put_revision(self, name: RepositoryName, digest: Digest, media_type: str) -> None:
+        self._rows.put("revisions", keys.digest_key(name, digest), keys.pack_revision(media_type, time.time()))
+
 
 class Snapshots:
     """The block in which a snapshot is read."""
@@ -268,6 +292,12 @@ class Index:
         """
         with self._environment.writing() as rows:
             yield Change(rows)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Snapshot]:
+        """The index as it is, and as it stays until the block is left: nobody can change it meanwhile."""
+        with self._environment.writing() as rows:
+            yield Snapshot(rows)
 
     def close(self) -> None:
         self._environment.close()

@@ -8,7 +8,7 @@ repository's rows lie together and its name is a prefix of no other's rows. Dige
 import struct
 from typing import Final
 
-from registry.oci.digest import Digest
+from registry.oci.digest import HEX_LENGTH, Digest
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage.misses import Wanted
 
@@ -17,8 +17,9 @@ SEPARATOR: Final = b"\0"
 _ALGORITHM_BYTE: Final = {"sha256": b"\x01", "sha512": b"\x02"}
 _ALGORITHM: Final = {1: "sha256", 2: "sha512"}
 
-# size, root number, ingest time (seconds since 1970), xxh3_128
+# size, root number, when a client was last told of it (seconds since 1970), xxh3_128
 _BLOB: Final = struct.Struct("<QHd16s")
+_TIME: Final = struct.Struct("<d")
 
 
 def pack_digest(digest: Digest) -> bytes:
@@ -29,6 +30,11 @@ def pack_digest(digest: Digest) -> bytes:
 def unpack_digest(packed: bytes) -> Digest:
     """The digest that `pack_digest` made these bytes of."""
     return Digest(_ALGORITHM[packed[0]], packed[1:].hex())
+
+
+def packed_length(packed: bytes) -> int:
+    """How many of these bytes are the first digest."""
+    return 1 + HEX_LENGTH[_ALGORITHM[packed[0]]] // 2
 
 
 def repository_prefix(name: RepositoryName) -> bytes:
@@ -58,10 +64,25 @@ def miss_key(wanted: Wanted) -> bytes:
     return text_key(f"{wanted.upstream or ''}\0{wanted.repository}\0{wanted.reference}")
 
 
+def pack_revision(media_type: str, time: float) -> bytes:
+    """A media type has no NUL; rows of older stores end with it, and are as old as can be."""
+    return media_type.encode() + SEPARATOR + _TIME.pack(time)
+
+
+def unpack_media_type(row: bytes) -> str:
+    return row.partition(SEPARATOR)[0].decode()
+
+
+def unpack_revision(row: bytes) -> tuple[str, float]:
+    """Media type, and when the manifest was pushed, or lost a tag."""
+    media_type, _, time = row.partition(SEPARATOR)
+    return media_type.decode(), _TIME.unpack(time)[0] if time else 0.0
+
+
 def pack_blob(size: int, root: int, time: float, checksum: bytes) -> bytes:
     return _BLOB.pack(size, root, time, checksum)
 
 
 def unpack_blob(row: bytes) -> tuple[int, int, float, bytes]:
-    """Size in bytes, root number, ingest time, xxh3_128."""
+    """Size in bytes, root number, when a client was last told of it, xxh3_128."""
     return _BLOB.unpack(row)

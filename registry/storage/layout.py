@@ -4,6 +4,7 @@ ROOT/VERSION                          the layout's number and the root's id
 ROOT/index/                           LMDB (one root of a store has it)
 ROOT/blobs/<algorithm>/<2 hex>/<hex>  a blob, whole and verified
 ROOT/uploads/<id>                     bytes on their way to becoming a blob
+ROOT/quarantine/<algorithm>-<hex>     what a scrub found to be no blob any more
 ROOT/pki/                             keys and certificates (beside the index)
 ROOT/files/                           k0s, unpacked from its images (beside the index)
 """
@@ -68,12 +69,36 @@ class Layout:
         return self.index / "housekeeping.lock"
 
     @property
+    def removal_lock(self) -> Path:
+        """Shared by a load, alone for who removes blobs. A directory: a full disk may take no new file."""
+        return self.blobs
+
+    @property
+    def gc_lock(self) -> Path:
+        return self.index
+
+    @property
+    def scrub_lock(self) -> Path:
+        return self.index / "scrub.lock"
+
+    @property
+    def reserve(self) -> Path:
+        return self.index / "reserve"
+
+    @property
     def blobs(self) -> Path:
         return self.root / "blobs"
 
     @property
     def uploads(self) -> Path:
         return self.root / "uploads"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    def quarantined(self, digest: Digest) -> Path:
+        return self.quarantine / f"{digest.algorithm}-{digest.hex}"
 
     def blob(self, digest: Digest) -> Path:
         """Sharded by two hex digits: 256 folders keep each one small at a million blobs."""

@@ -10,25 +10,18 @@ from registry.storage.errors import disk_errors
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`, after whoever has it now."""
-    with disk_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[bool]:
+    """Hold the lock at `path`, a file or a directory, if nobody else does; tells whether.
 
-
-@contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock at `path` if nobody else does; tells whether."""
+    With `shared` others may share it; with `wait` it is held in the end.
+    """
+    mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     with disk_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, mode)
         except BlockingIOError:
             yield False
         else:

@@ -17,6 +17,7 @@ from registry.oci.reference import RepositoryName
 from registry.storage.blobs import BlobStore, BlobWriter
 from registry.storage.errors import StorageError, StorageFull, StorageUnusable
 from registry.storage.index import Index, StoredUpload
+from registry.storage.naming import name_blob
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
 
@@ -111,8 +112,7 @@ class Sessions:
                 self._forget(upload_id)
                 raise
             with self._index.change() as change:
-                if change.blob(digest) is None:
-                    change.put_blob(blob, time.time())
+                name_blob(change, self._blobs, blob)
                 change.link_blob(name, digest)
                 change.delete_upload(upload_id)
 
@@ -130,9 +130,9 @@ class Sessions:
         """End the sessions to which nothing was added for so long, and remove files that belong to none."""
         with self._index.snapshot() as snapshot:
             rows = {row.id: row for row in snapshot.uploads()}
-        for path in [path for root in self._blobs.roots for path in root.layout.uploads.iterdir()]:
+        for path in self._files():
             rows.pop(path.name, None)
-            if not path.name.startswith(LOAD_PREFIX) and _is_abandoned(path, seconds):
+            if _is_abandoned(path, seconds):
                 path.unlink(missing_ok=True)  # first, as in cancel
                 with suppress(StorageFull):  # the row is seen to be an orphan next time
                     self._forget(path.name)
@@ -141,6 +141,17 @@ class Sessions:
             if self._is_orphan(row):
                 self._forget(row.id)
                 yield row.id
+
+    def abandoned(self, seconds: float) -> dict[str, int]:
+        """The sizes of the files that `expire` would remove, by their sessions' ids."""
+        with suppress(FileNotFoundError):
+            return {path.name: path.stat().st_size for path in self._files() if _is_abandoned(path, seconds)}
+        return self.abandoned(seconds)  # one of them ended meanwhile
+
+    def _files(self) -> list[Path]:
+        """Those of clients; a load looks after its own."""
+        paths = (path for root in self._blobs.roots for path in root.layout.uploads.iterdir())
+        return [path for path in paths if not path.name.startswith(LOAD_PREFIX)]
 
     def _last_bytes(self, session: _Open, digest: Digest, chunks: Iterable[bytes]) -> BlobWriter:
         """A writer that has all of the session's bytes; only what nobody hashed is read again."""

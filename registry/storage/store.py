@@ -1,7 +1,6 @@
 """The store: what a resource or the loader asks for, done in the safe order. The one door to blobs and index."""
 
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,8 +22,11 @@ from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
+from registry.storage.layout import Layout
 from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
+from registry.storage.naming import name_blob
+from registry.storage.reserve import keep_reserve
 from registry.storage.roots import index_root, open_root
 from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
@@ -77,15 +79,26 @@ class Store:
         index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
+        keep_reserve(index_root(numbered).layout.reserve)
         return cls(BlobStore(numbered), index, upload_limit)
 
     def close(self) -> None:
         self._index.close()
 
     @property
+    def index(self) -> Index:
+        """For the care of the store: gc, scrub and fsck."""
+        return self._index
+
+    @property
+    def layout(self) -> Layout:
+        """Of the root that has the index, and the locks."""
+        return index_root(self.blobs.roots).layout
+
+    @property
     def token_key(self) -> Path:
         """Where the key lies that signs tokens."""
-        return index_root(self.blobs.roots).layout.token_key
+        return self.layout.token_key
 
     # Reading
 
@@ -113,6 +126,23 @@ class Store:
         if blob is None:
             raise BlobUnknown(f"{name} has no {digest}")
         return blob
+
+    def find_blob(self, digest: Digest) -> StoredBlob | None:
+        """The blob, whichever repository has it, if its file is in place: what a load need not bring again."""
+        with self._index.snapshot() as snapshot:
+            blob = snapshot.blob(digest)
+        return blob if blob is not None and self.blobs.has(blob) else None
+
+    def has_image(self, image: Image) -> bool:
+        """Whether the name stands for this image already, and all that it needs can be pulled."""
+        name = image.reference.repository
+        with self._index.snapshot() as snapshot:
+            blobs = [snapshot.linked_blob(name, blob.digest) for blob in image.blobs]
+            return (
+                snapshot.tagged(name, image.reference.tag) == image.root
+                and all(snapshot.manifest(name, digest) is not None for digest, _ in image.manifests)
+                and all(blob is not None and self.blobs.has(blob) for blob in blobs)
+            )
 
     def open_blob(self, blob: StoredBlob) -> BinaryIO:
         """The blob's file, unbuffered, to be read or given to sendfile.
@@ -177,12 +207,10 @@ class Store:
         Raises:
             ManifestBlobUnknown: a blob or manifest it needs is neither in it nor in the store.
         """
-        now = time.time()
         name = image.reference.repository
         with self._index.change() as change:
             for blob in image.blobs:
-                if change.blob(blob.digest) is None:
-                    change.put_blob(blob, now)
+                name_blob(change, self.blobs, blob)
             for digest, manifest in image.manifests:
                 _link_blobs(change, name, manifest)
                 change.put_manifest(name, digest, manifest)
@@ -217,15 +245,17 @@ class Store:
     def add_blob(self, name: RepositoryName, blob: StoredBlob) -> None:
         """Let a repository see a durable blob before any manifest needs it: a killed transfer need not repeat it."""
         with self._index.change() as change:
-            if change.blob(blob.digest) is None:
-                change.put_blob(blob, time.time())
+            name_blob(change, self.blobs, blob)
             change.link_blob(name, blob.digest)
 
     def mount_blob(self, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
         """Let a repository see a blob that `source`, or without it any repository, has; False where none has it."""
         with self._index.change() as change:
-            seen = change.blob(digest) is not None if source is None else change.has_link(source, digest)
-            if seen or change.has_link(name, digest):
+            blob = change.blob(digest)
+            if blob is None or not self.blobs.has(blob):
+                return False
+            if source is None or change.has_link(source, digest) or change.has_link(name, digest):
+                name_blob(change, self.blobs, blob)
                 change.link_blob(name, digest)
                 return True
             return False
@@ -267,25 +297,31 @@ class Store:
         Raises:
             StorageBusy: another load is running.
         """
-        with locked(index_root(self.blobs.roots).layout.load_lock) as alone:
+        with locked(self.layout.load_lock) as alone:
             if not alone:
                 raise StorageBusy("another load into this store is running: wait for it, or stop it")
-            self._remove_leftovers()
-            try:
-                yield
-            finally:
-                self._remove_leftovers()
+            # Who removes blobs holds this for moments only, and leaves them alone while a load counts on them.
+            with locked(self.layout.removal_lock, shared=True, wait=True):
+                self.remove_load_files()
+                try:
+                    yield
+                finally:
+                    self.remove_load_files()
 
     @contextmanager
     def housekeeping(self) -> Iterator[bool]:
         """Whether this thread, of all processes, is the one to clean up now."""
-        with locked(index_root(self.blobs.roots).layout.housekeeping_lock) as alone:
+        with locked(self.layout.housekeeping_lock) as alone:
             yield alone
 
-    def _remove_leftovers(self) -> None:
-        for root in self.blobs.roots:
-            for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*"):
-                path.unlink(missing_ok=True)
+    def load_files(self) -> list[Path]:
+        """What loads have below `uploads/`."""
+        return [path for root in self.blobs.roots for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*")]
+
+    def remove_load_files(self) -> None:
+        """What a killed load left below `uploads/`; only for who knows that no load is running."""
+        for path in self.load_files():
+            path.unlink(missing_ok=True)
 
 
 def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:
@@ -305,7 +341,8 @@ def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Dig
 def _require_content(change: Change, name: RepositoryName, manifest: Manifest) -> None:
     """end-7: everything but the subject has to be there, and this repository has to see it."""
     for blob in manifest.blobs:
-        if not change.has_link(name, blob.digest) and not change.has_manifest(name, blob.digest):
+        # A link alone is not enough: a scrub may have taken the blob away.
+        if change.linked_blob(name, blob.digest) is None and not change.has_manifest(name, blob.digest):
             raise ManifestBlobUnknown(f"{name} has no {blob.digest}")
     for child in manifest.children:
         if not change.has_manifest(name, child.digest):
