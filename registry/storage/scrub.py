@@ -138,7 +138,8 @@ def _correct(store: Store, blob: StoredBlob, checked: Checked) -> Scrubbed:
 
 def _set_aside(store: Store, blob: StoredBlob, verdict: Verdict, checked: Checked | None) -> Scrubbed:
     with store.index.change() as change:
-        if change.blob(blob.digest) != blob or _is_replaced(store, blob, checked):
+        is_back = verdict is Verdict.MISSING and store.blobs.has(blob)
+        if change.blob(blob.digest) != blob or is_back or _is_replaced(store, blob, checked):
             return Scrubbed(blob, Verdict.GOOD)  # removed, or pushed again, while it was read
         inventory.delete_blob(change, blob.digest)
         names = tuple(name for name in inventory.repositories(change) if change.has_link(name, blob.digest))

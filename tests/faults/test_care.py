@@ -129,7 +129,8 @@ def test_gc_and_scrub_killed_at_any_moment_lose_nothing_that_was_promised(tmp_pa
                 for _ in range(KILLS):
                     with running(CARING, "gc", seeded_root) as gc, running(CARING, "scrub", seeded_root) as scrub:
                         time.sleep(chance.uniform(0.02, 0.4))
-                        assert (gc.poll(), scrub.poll()) == (None, None), gc.communicate()
+                        for process in (gc, scrub):
+                            assert process.poll() is None, process.communicate()
                     puller.pull("seed", "1")
             finally:
                 stop.set()

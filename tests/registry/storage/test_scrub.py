@@ -136,6 +136,19 @@ def test_a_blob_that_was_pushed_anew_while_the_bad_one_was_read_stays(store: Sto
     os.close(reader)
 
 
+def test_a_blob_that_was_removed_and_pushed_anew_while_it_was_read_stays(
+    store: Store, layer: Digest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gc took the file when it was to be read, and a push brought the same blob before it was looked at again."""
+
+    def vanish(_: Path, *__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("registry.storage.scrub.check", vanish)
+    assert bad(store) == {}
+    assert store.stat_blob(NAME, layer).digest == layer
+
+
 def test_an_interrupted_scrub_goes_on_where_it_was(store: Store) -> None:
     for number in range(20):
         publish(store, small_image(f"{number}"), f"a/b:{number}")
