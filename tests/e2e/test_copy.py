@@ -102,7 +102,7 @@ def test_a_blob_that_several_repositories_have_crosses_the_wire_once(source: Fil
 def test_one_registry_is_copied_to_another(source: Filled, foreign: str, tmp_path: Path) -> None:
     with serving("-s", tmp_path / "ours", "--push", "anonymous", log=tmp_path / "log") as server:
         copy(source.root, f"http://{foreign}")
-        copy(f"http://{foreign}", f"docker://{server.host}")
+        copy(f"http://{foreign}", f"docker://{server.host}", "--ca-file", tmp_path / "ours" / "pki" / "ca.crt")
         assert "Traceback" not in server.log.read_text()
     assert_same(tmp_path / "ours", source)
 

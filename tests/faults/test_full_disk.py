@@ -144,6 +144,8 @@ def test_a_disk_that_becomes_full_ends_the_load_and_no_pull(bundle: Made, seeded
 
 
 def test_a_registry_and_new_workers_of_it_start_on_a_full_disk(seeded: Volume, tmp_path: Path) -> None:
+    with serving("-s", seeded.store, log=tmp_path / "log"):
+        pass  # now it has a CA
     seeded.fill()
     assert seeded.free == 0
     with serving("-s", seeded.store, "--workers", "2", log=tmp_path / "log") as server:
