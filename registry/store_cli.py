@@ -11,6 +11,8 @@ from registry.config import Limits
 from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option
+from registry.storage.drain import drain as drain_root
+from registry.storage.drain import stop_draining
 from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
 from registry.storage.scrub import Verdict
@@ -145,6 +147,29 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
     bad = sum(number for verdict, number in counts.items() if verdict.is_bad)
     if bad:
         raise StoreFaulty(f"bad blobs: {bad}; push them again, or load their bundle again")
+
+
+@store.command()
+@click.argument("root", type=click.Path(path_type=Path, file_okay=False))
+@storage_option
+@click.option("--cancel", is_flag=True, help="Let ROOT have new blobs again.")
+@_json_lines
+def drain(root: Path, storage: tuple[Path, ...], cancel: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Move all blobs of the storage ROOT to the other ones (--storage), so that its disk can go.
+
+    Works while a registry serves. When it is done, leave ROOT out of --storage; until then it gets no new blobs.
+    """
+    opened = Store.open(tuple(dict.fromkeys((*(path.absolute() for path in storage), root.absolute()))), create=False)
+    (leaving,) = (each for each in opened.blobs.roots if each.layout.root == root.absolute())
+    if cancel:
+        stop_draining(leaving)
+        return
+    count = size = 0
+    for blob in drain_root(opened, leaving):
+        count, size = count + 1, size + blob.size
+        _tell({"blob": str(blob.digest), "size": blob.size} if as_json else f"moved {blob.digest}  {human(blob.size)}")
+    summary = {"moved": count, "bytes": size}
+    _tell(summary if as_json else f"moved {_count(count, 'blob')}, {human(size)}: {root} can be left out of --storage")
 
 
 @store.command()

@@ -57,6 +57,11 @@ class Layout:
         return self.pki / "server.pem"
 
     @property
+    def draining(self) -> Path:
+        """Where it is, the root gets no new blobs."""
+        return self.root / "DRAINING"
+
+    @property
     def files(self) -> Path:
         return self.root / "files"
 

@@ -73,8 +73,9 @@ def place(roots: Sequence[Root], key: bytes) -> Root:
     """
     if len(roots) == 1:
         return roots[0]
-    roomy = [root for root in roots if free_bytes(root) >= _LITTLE]
-    return max(roomy or roots, key=lambda root: _score(root, key))
+    staying = [root for root in roots if not root.layout.draining.exists()] or roots
+    roomy = [root for root in staying if free_bytes(root) >= _LITTLE]
+    return max(roomy or staying, key=lambda root: _score(root, key))
 
 
 def free_bytes(root: Root) -> int:
