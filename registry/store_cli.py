@@ -1,6 +1,7 @@
 """`k0rdentd store`: look after the store, while a registry serves it or not."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from registry.storage.store import Store
 from registry.storage.tags import find_tags, remove_tags
 from registry.transfer_cli import copy, export
 from registry.units import human, parse_duration, parse_size
+
+# Clients come before care.
+_NICENESS = 10
 
 _json_lines = click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the last one a summary.")
 
@@ -103,6 +107,7 @@ def gc(
 
     Safe beside pulls, pushes and loads; while a load runs, blobs are left for the next gc. It works on a full disk.
     """
+    os.nice(_NICENESS)
     collection = Collection(Store.open(storage, create=False), Policy(grace, upload_expiry, untagged, dry_run))
     counts: Counter[Kind] = Counter()
     size = 0
@@ -133,6 +138,7 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
     A bad blob answers 404 from then on; push it, or load its bundle, and it is whole again. Interrupted, it goes on
     where it was.
     """
+    os.nice(_NICENESS)
     counts: Counter[Verdict] = Counter()
     size = 0
     for each in scrub_store(Store.open(storage, create=False), int(rate) if rate else None, restart=restart):

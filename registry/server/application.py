@@ -1,5 +1,6 @@
 """gunicorn run from our settings: an arbiter, its workers, and the loader beside them."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from registry.server.transport import Transport
 from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
+_NICENESS = 10
 
 
 class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
@@ -83,6 +85,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
             arbiter.loader = subprocess.Popen(
                 [sys.executable, "-m", "installer.command", "load", *load_arguments(self._settings)]
             )
+            os.setpriority(os.PRIO_PROCESS, arbiter.loader.pid, _NICENESS)  # pulls come first
 
 
 def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
