@@ -124,7 +124,6 @@ def test_a_head_that_trickles_in_is_cut_off(server: Server) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
         (b"GET /v2/ HTTP/9.9\r\n\r\n", 400),
         (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", 414),
