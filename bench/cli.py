@@ -14,9 +14,9 @@ from bench.bundle import Form
 from bench.corpus import ByteSize
 from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
 from bench.machine import Machine
-from bench.peers import all_peers, ours
+from bench.peers import all_peers, ours, secured_peers
+from bench.pull import DEMANDS, TLS_DEMANDS, verdicts
 from bench.pull import measure as measure_pulls
-from bench.pull import verdicts
 from bench.report import footprint_line, load_table, others_line, pull_table, verdict_lines, write_json
 from bench.sample import Sample
 from bench.slow import measure as measure_slow
@@ -38,18 +38,19 @@ def bench() -> None:
 @bench.command()
 @rounds_option
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
+@click.option("--tls", is_flag=True, help="HTTPS, against nginx with the very same certificate.")
 @json_option
-def pull(rounds: int, seconds: int, json_file: Path | None) -> None:
+def pull(*, rounds: int, seconds: int, tls: bool, json_file: Path | None) -> None:
     """Pull from our registry, from docker-registry and from nginx, each with two processes or cores, in turn."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     machine, sample = Machine.here(), Sample.make()
     click.echo(machine)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k0rdentd-bench-")))
-        peers = stack.enter_context(all_peers(sample, folder))
+        peers = stack.enter_context((secured_peers if tls else all_peers)(sample, folder))
         total = rounds * len(sample.targets) * len(peers)
         pulls = _shown(measure_pulls(sample, peers, rounds, seconds), total)
-    found = verdicts(pulls)
+    found = verdicts(pulls, TLS_DEMANDS if tls else DEMANDS)
     _tell(pull_table(pulls, sample.targets, [peer.name for peer in peers]))
     _tell((*verdict_lines(found), others_line(pulls)))
     if json_file:
@@ -100,9 +101,9 @@ def load(
 @json_option
 def slow(*, clients: int, rate: int, seconds: int, tls: bool, json_file: Path | None) -> None:
     """Serve many slow downloads with two workers, and time a quick request beside them."""
-    machine, sample = Machine.here(), Sample.make(large=rate * seconds)
+    machine, sample = Machine.here(), Sample.make(huge=rate * seconds)
     click.echo(machine)
-    quick, _, large = sample.targets
+    quick, *_, large = sample.targets
     with tempfile.TemporaryDirectory(prefix="k0rdentd-bench-") as folder, ours(sample, Path(folder)) as url:
         ca_file = f"{folder}/storage/pki/ca.crt" if tls else None
         found = measure_slow(target(url, large.path, rate * seconds, rate, ca_file), clients, quick.path)

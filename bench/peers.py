@@ -1,6 +1,7 @@
 """Our registry, Debian's docker-registry and nginx, each serving the same sample from a directory of its own."""
 
 import getpass
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx
 from bench.errors import BenchFailed
 from bench.process import k0rdentd, require, serving
 from bench.sample import Sample
+from registry.storage.layout import Layout
 from registry.storage.store import Image, Store
 
 OURS, DISTRIBUTION, NGINX = "k0rdentd", "docker-registry", "nginx"
@@ -44,7 +46,7 @@ http {{
   uwsgi_temp_path {folder}/temp;
   scgi_temp_path {folder}/temp;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{secured};
     root {folder}/files;
     default_type application/octet-stream;
     location ~ /manifests/ {{ default_type {media_type}; }}
@@ -53,12 +55,17 @@ http {{
 """
 
 
+# The rest as nginx comes: records of 16 KiB, no KTLS, the client's choice of cipher.
+NGINX_TLS = " ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}; ssl_protocols TLSv1.2 TLSv1.3"
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that is running: what a report calls it, and where it answers."""
+    """A server that is running: what a report calls it, where it answers, and whom to trust there if it is HTTPS."""
 
     name: str
     url: str
+    ca: Path | None = None
 
 
 @contextmanager
@@ -73,6 +80,26 @@ def all_peers(sample: Sample, folder: Path, workers: int = 2) -> Iterator[tuple[
             Peer(OURS, stack.enter_context(ours(sample, _made(folder / OURS), workers))),
             Peer(DISTRIBUTION, stack.enter_context(_pushed(sample, _made(folder / DISTRIBUTION)))),
             Peer(NGINX, stack.enter_context(nginx(sample, _made(folder / NGINX)))),
+        )
+        for peer in peers:
+            _check(peer, sample)
+        yield peers
+
+
+@contextmanager
+def secured_peers(sample: Sample, folder: Path, workers: int = 2) -> Iterator[tuple[Peer, ...]]:
+    """Our registry and nginx over HTTPS, with one certificate; proven as `all_peers`.
+
+    Raises:
+        BenchFailed: as `all_peers`.
+    """
+    layout = Layout(folder / OURS / "storage")
+    with ExitStack() as stack:
+        plain = stack.enter_context(ours(sample, _made(folder / OURS), workers))
+        beside = stack.enter_context(nginx(sample, _made(folder / NGINX), layout.server_certificate))
+        peers = (
+            Peer(OURS, _secured(plain), layout.ca_certificate),
+            Peer(NGINX, _secured(beside), layout.ca_certificate),
         )
         for peer in peers:
             _check(peer, sample)
@@ -109,15 +136,17 @@ def distribution(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def nginx(sample: Sample, folder: Path) -> Iterator[str]:
-    """Plain files, served by nginx, that lie where the paths of the API point."""
+def nginx(sample: Sample, folder: Path, certificate: Path | None = None) -> Iterator[str]:
+    """Plain files, served by nginx, that lie where the paths of the API point; with a certificate (and key) by TLS."""
     program = require("nginx")
     write_files(sample, folder / "files")
 
     def command(port: int) -> Sequence[str]:
         media_type, user = sample.manifest.media_type, getpass.getuser()
         config = folder / "nginx.conf"
-        config.write_text(NGINX_CONF.format(folder=folder, port=port, media_type=media_type, user=user))
+        secured = "" if certificate is None else NGINX_TLS.format(certificate=certificate)
+        place = {"folder": folder, "port": port, "user": user, "secured": secured}
+        config.write_text(NGINX_CONF.format(media_type=media_type, **place))
         return program, "-e", "stderr", "-p", str(folder), "-c", str(config)
 
     with serving(command, folder) as url:
@@ -162,10 +191,15 @@ def _pushed(sample: Sample, folder: Path) -> Iterator[str]:
 
 
 def _check(peer: Peer, sample: Sample) -> None:
+    trust = True if peer.ca is None else ssl.create_default_context(cafile=peer.ca)
     for target in sample.targets:
-        answer = httpx.get(peer.url + target.path, headers={"Accept": sample.manifest.media_type})
+        answer = httpx.get(peer.url + target.path, headers={"Accept": sample.manifest.media_type}, verify=trust)
         if answer.content != target.body:
             raise BenchFailed(f"{peer.name} answers {target.path} with {answer.status_code} and other bytes")
+
+
+def _secured(url: str) -> str:
+    return url.replace("http:", "https:", 1)
 
 
 def _made(folder: Path) -> Path:

@@ -46,7 +46,11 @@ DEMANDS = (
     Demand("manifest", DISTRIBUTION, 3),
     Demand("4 KiB blob", DISTRIBUTION, 4),
     Demand("1 MiB blob", DISTRIBUTION, 3),
-    Demand("1 MiB blob", NGINX, 0.8),
+    Demand("1 MiB blob", NGINX, 0.9),
+)
+TLS_DEMANDS = (
+    Demand("1 MiB blob", NGINX, 0.85),
+    Demand("256 MiB blob", NGINX, 0.85),
 )
 
 
@@ -56,7 +60,8 @@ def measure(sample: Sample, peers: Sequence[Peer], rounds: int, seconds: int) ->
         for target in sample.targets:
             for peer in rotated(peers, number):
                 before = Usage.now()
-                rate = run_wrk(peer.url + target.path, seconds, sample.manifest.media_type)
+                found = run_wrk(peer.url + target.path, seconds, sample.manifest.media_type)
+                rate = found.rate(len(target.body))
                 yield Pull(number, target.name, peer.name, rate, Usage.now().others_since(before))
 
 
@@ -71,9 +76,9 @@ def ratio(pulls: Sequence[Pull], target: str, peer: str) -> Spread:
     return Spread.of_ratios(rates(pulls, target, OURS), rates(pulls, target, peer))
 
 
-def verdicts(pulls: Sequence[Pull]) -> tuple[Verdict, ...]:
+def verdicts(pulls: Sequence[Pull], demands: Sequence[Demand] = DEMANDS) -> tuple[Verdict, ...]:
     """How each demand was met."""
-    return tuple(Verdict(demand, ratio(pulls, demand.target, demand.peer)) for demand in DEMANDS)
+    return tuple(Verdict(demand, ratio(pulls, demand.target, demand.peer)) for demand in demands)
 
 
 def megabytes(target: Target, rate: float) -> float:

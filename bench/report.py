@@ -18,12 +18,12 @@ RATIO = "least / median / most"
 
 def pull_table(pulls: Sequence[Pull], targets: Sequence[Target], peers: Sequence[str]) -> Iterator[str]:
     """Medians, and ratios to each peer."""
-    yield f"{'target':<12}{'server':<18}{'requests/s':>11}{'MB/s':>9}   ours/theirs ({RATIO})"
+    yield f"{'target':<13}{'server':<18}{'requests/s':>11}{'MB/s':>9}   ours/theirs ({RATIO})"
     for target in targets:
         for peer in peers:
             rate = Spread.of(rates(pulls, target.name, peer)).median
             against = "" if peer == OURS else str(ratio(pulls, target.name, peer))
-            line = f"{target.name:<12}{peer:<18}{rate:>11,.0f}{megabytes(target, rate):>9,.0f}   {against}"
+            line = f"{target.name:<13}{peer:<18}{rate:>11,.0f}{megabytes(target, rate):>9,.0f}   {against}"
             yield line.rstrip()
 
 

@@ -1,4 +1,4 @@
-"""The image that all peers serve in a pull benchmark: one small manifest, a 4 KiB blob and a 1 MiB blob."""
+"""The image that all peers serve in a pull benchmark: one small manifest, and blobs of 4 KiB, 1 MiB and 256 MiB."""
 
 import random
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from registry.oci.reference import Reference
 
 REFERENCE = Reference.parse("bench/image:1.0.0")
 SMALL, LARGE = 4 * 1024, 1024 * 1024
+HUGE = 256 * LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,16 @@ class Sample:
     manifest: Manifest
     digest: Digest
     blobs: tuple[tuple[Digest, bytes], ...]
-    """The config, the small layer, the large layer."""
+    """The config, the small layer, the large layer, the huge layer."""
 
     @classmethod
-    def make(cls, seed: int = 1, large: int = LARGE) -> Self:
-        """The image of `seed`, always the same, with a last layer of `large` bytes."""
+    def make(cls, seed: int = 1, huge: int = HUGE) -> Self:
+        """The image of `seed`, always the same; of `huge` bytes is its largest layer."""
         rng = random.Random(f"pull/{seed}")
         config = Blob.of_json(image_config((), "amd64", ("/bin/app",)), CONFIG)
-        layers = [Blob.of((rng.randbytes(size),), LAYER) for size in (SMALL, large)]
+        small, large = rng.randbytes(SMALL), rng.randbytes(LARGE)
+        huge_layer = large * (huge // LARGE) + small  # no server looks for what repeats itself
+        layers = [Blob.of((content,), LAYER) for content in (small, large, huge_layer[:huge])]
         root = manifest(config, [layer.descriptor() for layer in layers], layers).root
         blobs = tuple((Digest.parse(blob.digest), b"".join(blob.content)) for blob in (config, *layers))
         body = Manifest.parse(b"".join(root.content), root.media_type)
@@ -45,12 +48,13 @@ class Sample:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """What is measured: the manifest by tag, the small blob, the large blob."""
-        _, small, large = self.blobs
+        """What is measured: the manifest by tag, and the blobs."""
+        _, small, large, huge = self.blobs
         return (
             Target("manifest", f"{self.prefix}/manifests/{self.reference.tag}", self.manifest.body),
             Target("4 KiB blob", f"{self.prefix}/blobs/{small[0]}", small[1]),
             Target("1 MiB blob", f"{self.prefix}/blobs/{large[0]}", large[1]),
+            Target("256 MiB blob", f"{self.prefix}/blobs/{huge[0]}", huge[1]),
         )
 
     @property

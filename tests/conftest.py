@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -26,11 +27,12 @@ COMMAND = (sys.executable, "-m", "installer.command")
 
 @dataclass(frozen=True)
 class Server:
-    """A running `k0rdentd registry`."""
+    """A running `k0rdentd registry`; asked over HTTPS where its `ca` is given."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    ca: Path | None = None
 
     @property
     def host(self) -> str:
@@ -38,7 +40,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{'http' if self.ca is None else 'https'}://{self.host}"
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """What httpx is to verify it with."""
+        return True if self.ca is None else ssl.create_default_context(cafile=self.ca)
 
     @property
     def workers(self) -> list[int]:
@@ -62,7 +69,7 @@ def k0rdentd(*arguments: str | Path, **options: object) -> subprocess.CompletedP
 
 
 @contextmanager
-def serving(*arguments: str | Path, log: Path, wait_for: str = "/healthz") -> Iterator[Server]:
+def serving(*arguments: str | Path, log: Path, wait_for: str = "/healthz", ca: Path | None = None) -> Iterator[Server]:
     """A real registry on a free port of the loopback; drained and stopped at the end."""
     port = free_port()
     with log.open("wb") as output:
@@ -72,7 +79,7 @@ def serving(*arguments: str | Path, log: Path, wait_for: str = "/healthz") -> It
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    server = Server(process, port, log)
+    server = Server(process, port, log, ca)
     try:
         wait_until_answering(server, wait_for)
         yield server
@@ -92,9 +99,9 @@ def wait_until_answering(server: Server, path: str, seconds: float = 60) -> None
         if server.process.poll() is not None:
             pytest.fail(f"the registry ended: {server.log.read_text()}")
         try:
-            if httpx.get(server.url + path).status_code == httpx.codes.OK:
+            if httpx.get(server.url + path, verify=server.trust).status_code == httpx.codes.OK:
                 return
-        except httpx.TransportError:
+        except (httpx.TransportError, FileNotFoundError):  # its CA is made at the start
             pass
         time.sleep(0.02)
     pytest.fail(f"{path} never answered 200: {server.log.read_text()}")
@@ -125,8 +132,8 @@ def server(bundle: tuple[Path, Contents], tmp_path_factory: pytest.TempPathFacto
 
 
 def resolve(server: Server, repository: str, reference: str) -> httpx.Response:
-    """A manifest, over HTTP."""
-    return httpx.get(f"{server.url}/v2/{repository}/manifests/{reference}")
+    """A manifest."""
+    return httpx.get(f"{server.url}/v2/{repository}/manifests/{reference}", verify=server.trust)
 
 
 def listing(*roots: Path) -> dict[str, str]:

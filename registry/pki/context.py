@@ -16,6 +16,8 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")  # of TLS 1.2; all of 1.3 are good
     context.options |= ssl.OP_NO_RENEGOTIATION
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF  # HTTP knows itself what is whole
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE  # who pulls knows which cipher is fast there, as with nginx
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certificate, key, password="")  # a password, or OpenSSL would ask the terminal

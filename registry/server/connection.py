@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from registry.server.answer import Answer
@@ -37,7 +38,9 @@ class Connection:
         "answer",
         "client",
         "deadline",
+        "file",
         "greets",
+        "is_asking",
         "is_broken",
         "is_known",
         "is_lent",
@@ -56,6 +59,8 @@ class Connection:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
+        self.file = sock.fileno()
+        """Stays its key when a failed `start_tls` has closed it."""
         self.client = client
         self.server: tuple[str, int] = sock.getsockname()[:2]
         self.deadline = deadline
@@ -64,6 +69,8 @@ class Connection:
         """Whether it has shown that it speaks TLS, or that it does not."""
         self.greets = False
         """A TLS handshake has begun and not ended."""
+        self.is_asking = False
+        """The first bytes of a request have come, over TLS perhaps not a whole record yet."""
         self.received = b""
         """Of requests that have not been parsed."""
         self.request: Request | None = None
@@ -137,6 +144,7 @@ class Connection:
         if self.answer is not None:
             self.answer.close()
         self.request = self.answer = None
+        self.is_asking = bool(self.received)
         self.user = ""
 
     def send(self) -> None:
@@ -167,6 +175,13 @@ class Connection:
             return False
         last = min(answer.offset + _TURN, answer.end) - 1
         return not (_is_cached(answer.file.fileno(), answer.offset) and _is_cached(answer.file.fileno(), last))
+
+    def say_end(self) -> None:
+        """Nothing more is sent. TLS has a word of its own for it, without which a client may suspect a forged end."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            with suppress(ssl.SSLError):  # the client's own last word is not waited for
+                self.sock.unwrap()
+        self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         if self.answer is not None:

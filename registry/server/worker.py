@@ -164,7 +164,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         except OSError:  # another worker has it, or it is gone
             return
         connection = Connection(sock, client[:2], time.monotonic() + self._idle_seconds)
-        self._connections[sock.fileno()] = connection
+        self._connections[connection.file] = connection
         self._watch(connection, select.EPOLLIN)
         if len(self._connections) >= self.cfg.worker_connections:
             self._stop_listening()
@@ -181,7 +181,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         connection.watched = events
 
     def _close(self, connection: Connection) -> None:
-        self._connections.pop(connection.sock.fileno(), None)
+        self._connections.pop(connection.file, None)
         connection.close()  # which epoll notices
 
     def _attend(self, connection: Connection, attention: Attention) -> None:
@@ -204,9 +204,11 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
             return
         if not connection.is_known and not self._meet(connection):
             return
-        if connection.greets and not self._greet(connection):
+        if connection.greets:
+            self._greet(connection)
             return
-        if not connection.received and not connection.is_lingering:  # the head of a request has so long in all
+        if not connection.is_asking and not connection.is_lingering:  # the head of a request has so long in all
+            connection.is_asking = True
             connection.deadline = time.monotonic() + self._idle_seconds
         has_ended, before = not connection.fill(), connection.received
         self._go_on(connection)
@@ -227,10 +229,12 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
             return False
         return True
 
-    def _greet(self, connection: Connection) -> bool:
+    def _greet(self, connection: Connection) -> None:
+        """A handshake has so long in all."""
         waits_to_write = connection.greet()
         self._watch(connection, select.EPOLLOUT if waits_to_write else select.EPOLLIN)
-        return not connection.greets
+        if not connection.greets:
+            connection.deadline = time.monotonic() + self._idle_seconds
 
     def _go_on(self, connection: Connection) -> None:
         """With its answer, if it has one, and else with the request that has come."""
@@ -295,6 +299,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
             access_log.write(connection.client, request, answer, connection.user, connection.started)
         connection.finish_request()
         if answer is not None and answer.closes:
+            connection.say_end()
             if request is not None and request.is_read and not connection.received:
                 self._close(connection)
             else:
@@ -307,7 +312,6 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _linger(self, connection: Connection) -> None:
         """To close while bytes come that nobody has read would take the answer back from the client."""
-        connection.sock.shutdown(socket.SHUT_WR)
         connection.is_lingering = True
         connection.deadline = time.monotonic() + _LINGER_SECONDS
         self._watch(connection, select.EPOLLIN)

@@ -1,17 +1,18 @@
 import shutil
+import ssl
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bench.errors import BenchFailed
-from bench.peers import all_peers, nginx, ours, publish, write_files
+from bench.peers import all_peers, nginx, ours, publish, secured_peers, write_files
 from bench.process import free_port, require, run, serving
 from bench.pull import measure
 from bench.sample import Sample
 from registry.storage.store import Store
 
-SAMPLE = Sample.make()
+SAMPLE = Sample.make(huge=3_000_000)
 ACCEPT = {"Accept": SAMPLE.manifest.media_type}
 
 
@@ -73,6 +74,19 @@ def test_all_peers_answer_the_same_bytes(tmp_path: Path) -> None:
     for peer in peers:
         with pytest.raises(httpx.ConnectError):
             httpx.get(peer.url)
+
+
+@pytest.mark.client
+def test_peers_over_https_show_the_same_certificate(tmp_path: Path) -> None:
+    with secured_peers(SAMPLE, tmp_path) as peers:
+        ports = [httpx.URL(peer.url).port for peer in peers]
+        shown = {ssl.get_server_certificate(("127.0.0.1", port)) for port in ports if port}
+        assert len(set(ports)) == 2
+        assert len(shown) == 1
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(peers[0].url)
+        found = list(measure(SAMPLE, peers, rounds=1, seconds=1))
+    assert len(found) == 2 * len(SAMPLE.targets)
 
 
 @pytest.mark.client

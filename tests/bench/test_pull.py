@@ -1,7 +1,7 @@
 from bench.peers import DISTRIBUTION, NGINX, OURS
-from bench.pull import DEMANDS, Demand, Pull, Verdict, megabytes, rates, ratio, verdicts
+from bench.pull import DEMANDS, TLS_DEMANDS, Demand, Pull, Verdict, megabytes, rates, ratio, verdicts
 from bench.report import others_line, pull_table, verdict_lines
-from bench.sample import LARGE, SMALL, Sample
+from bench.sample import HUGE, LARGE, SMALL, Sample
 from bench.spread import Spread
 
 PEERS = {OURS: 4000.0, DISTRIBUTION: 1000.0, NGINX: 8000.0}
@@ -14,15 +14,15 @@ def pulls(rounds: int = 2) -> list[Pull]:
     return [Pull(number, target, peer, PEERS[peer] / 2**number, others=0.1) for number, target, peer in spread]
 
 
-def test_the_sample_is_one_small_manifest_and_a_small_and_a_large_blob() -> None:
-    manifest, small, large = TARGETS
+def test_the_sample_is_one_small_manifest_and_blobs_of_three_sizes() -> None:
+    manifest, small, large, huge = TARGETS
     assert 500 < len(manifest.body) < 2_000
-    assert (len(small.body), len(large.body)) == (SMALL, LARGE)
+    assert (len(small.body), len(large.body), len(huge.body)) == (SMALL, LARGE, HUGE)
 
 
 def test_the_sample_is_the_same_for_a_seed() -> None:
-    assert Sample.make(7) == Sample.make(7)
-    assert Sample.make(7).digest != Sample.make(8).digest
+    assert Sample.make(7, LARGE) == Sample.make(7, LARGE)
+    assert Sample.make(7, LARGE).digest != Sample.make(8, LARGE).digest
 
 
 def test_rates_come_round_by_round() -> None:
@@ -37,6 +37,14 @@ def test_every_demand_gets_a_verdict() -> None:
     found = verdicts(pulls())
     assert [verdict.demand for verdict in found] == list(DEMANDS)
     assert [verdict.holds for verdict in found] == [True, True, True, False]
+
+
+def test_tls_has_demands_of_its_own() -> None:
+    found = verdicts(pulls(), TLS_DEMANDS)
+    assert [(verdict.demand.target, verdict.demand.peer) for verdict in found] == [
+        ("1 MiB blob", NGINX),
+        ("256 MiB blob", NGINX),
+    ]
 
 
 def test_a_demand_holds_by_the_median() -> None:
@@ -58,7 +66,7 @@ def test_the_table_has_a_line_for_every_target_at_every_peer() -> None:
 def test_the_verdicts_are_told_in_words() -> None:
     told = list(verdict_lines(verdicts(pulls())))
     assert told[1] == "4 KiB blob >= 4 x docker-registry: 4.00, holds"
-    assert told[3] == "1 MiB blob >= 0.8 x nginx: 0.50, DOES NOT HOLD"
+    assert told[3] == "1 MiB blob >= 0.9 x nginx: 0.50, DOES NOT HOLD"
 
 
 def test_a_busy_machine_is_told() -> None:

@@ -13,8 +13,8 @@ from bench.slow import measure, percentile, target
 @pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True])
 def test_slow_downloads_finish_and_leave_room_for_quick_requests(tmp_path: Path, *, tls: bool) -> None:
-    sample = Sample.make(large=200_000)
-    quick, _, large = sample.targets
+    sample = Sample.make(huge=200_000)
+    quick, *_, large = sample.targets
     with ours(sample, tmp_path) as url:
         ca_file = str(tmp_path / "storage/pki/ca.crt") if tls else None
         found = measure(target(url, large.path, 200_000, 100_000, ca_file), 20, quick.path)
@@ -27,9 +27,9 @@ def test_slow_downloads_finish_and_leave_room_for_quick_requests(tmp_path: Path,
 
 
 def test_a_probe_that_fails_is_told(tmp_path: Path) -> None:
-    sample = Sample.make(large=1000)
+    sample = Sample.make(huge=1000)
     with ours(sample, tmp_path) as url, pytest.raises(BenchFailed, match="answered with 404"):
-        measure(target(url, sample.targets[2].path, 1000, 1000), 2, "/v2/no/manifests/such")
+        measure(target(url, sample.targets[-1].path, 1000, 1000), 2, "/v2/no/manifests/such")
 
 
 def test_a_percentile_is_a_value_that_was_seen() -> None:

@@ -23,18 +23,22 @@ Transfer/sec:      3.03KB
 
 
 def test_the_rate_is_read_from_what_wrk_prints() -> None:
-    assert Outcome.parse(GOOD) == Outcome(93631.87, 0, 0)
+    assert Outcome.parse(GOOD) == Outcome(93631.87, 57.6 * 1024**2, 0, 0)
 
 
 def test_a_clean_run_gives_its_rate() -> None:
-    assert Outcome.parse(GOOD).checked("http://peer") == 93631.87
+    assert Outcome.parse(GOOD).checked("http://peer").rate(1000) == 93631.87
+
+
+def test_what_is_huge_is_counted_by_its_bytes() -> None:
+    assert Outcome.parse(GOOD).rate(576 * 1024**2) == 0.1
 
 
 def test_errors_of_all_kinds_are_counted() -> None:
-    assert Outcome.parse(BAD) == Outcome(10.9, 12, 4321)
+    assert Outcome.parse(BAD) == Outcome(10.9, 3.03 * 1024, 12, 4321)
 
 
-@pytest.mark.parametrize("outcome", [Outcome(10.9, 1, 0), Outcome(10.9, 0, 1)])
+@pytest.mark.parametrize("outcome", [Outcome(10.9, 1, 1, 0), Outcome(10.9, 1, 0, 1)])
 def test_a_run_with_errors_is_no_measurement(outcome: Outcome) -> None:
     with pytest.raises(BenchFailed, match="http://peer"):
         outcome.checked("http://peer")

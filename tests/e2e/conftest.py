@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.corpus import Contents
+from registry.storage.layout import Layout
 from tests.conftest import Server, k0rdentd, serving
 from tests.e2e.containerd import Containerd, running_containerd
+from tests.e2e.helm import Helm, extract_helm
 from tests.e2e.images import write_runnable_bundle
 from tests.e2e.users import write_htpasswd
 
@@ -51,12 +53,12 @@ def loading(folder: Path, bundle: Path, runnable: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def serving_verbosely(*arguments: str | Path, log: Path) -> Iterator[Server]:
+def serving_verbosely(*arguments: str | Path, log: Path, ca: Path | None = None) -> Iterator[Server]:
     """A registry that logs every request."""
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("K0RDENTD_LOG_LEVEL", "debug")
-            running = stack.enter_context(serving(*arguments, "--workers", "2", log=log, wait_for="/readyz"))
+            running = stack.enter_context(serving(*arguments, "--workers", "2", log=log, wait_for="/readyz", ca=ca))
         yield running
 
 
@@ -77,9 +79,32 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def secured(runnable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A registry that holds the runnable images, takes pushes from its user, and speaks nothing but HTTPS."""
+    folder = tmp_path_factory.mktemp("secured")
+    loaded = k0rdentd("load", runnable, "-s", folder / "store")
+    assert loaded.returncode == 0, loaded.stderr
+    own_names = ("-H", "0.0.0.0")  # the machine's own name is no name of the loopback
+    options = (*own_names, "-s", folder / "store", "--htpasswd", write_htpasswd(folder), "--plain-http", "off")
+    ca = Layout(folder / "store").ca_certificate
+    with serving_verbosely(*options, log=folder / "log", ca=ca) as running:
+        yield running
+
+
 @pytest.fixture
 def containerd(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
     """A containerd that takes the images of quay.io from the registry."""
     with running_containerd(tmp_path_factory.mktemp("containerd")) as daemon:
         daemon.mirror("quay.io", server)
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return extract_helm(tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture
+def helm(program: Path, tmp_path: Path) -> Helm:
+    return Helm(program, tmp_path)

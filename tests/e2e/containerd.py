@@ -26,8 +26,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 HOSTS = """\
 server = "{url}"
 [host."{url}"]
-  capabilities = ["pull", "resolve"]
+  capabilities = ["pull", "resolve", "push"]
 """
+TRUST = '  ca = "{ca}"\n'
 NATIVE = ("--snapshotter", "native")  # overlayfs cannot stand on every file system
 
 
@@ -46,12 +47,19 @@ class Containerd:
         """Have images of `upstream` pulled from `server`."""
         hosts = self.folder / "certs.d" / upstream / "hosts.toml"
         hosts.parent.mkdir(parents=True)
-        hosts.write_text(HOSTS.format(url=server.url))
+        trust = "" if server.ca is None else TRUST.format(ca=server.ca)
+        hosts.write_text(HOSTS.format(url=server.url) + trust)
 
     def pull(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Pull and unpack `image`."""
         hosts = ("--hosts-dir", self.folder / "certs.d")
         return attempt("ctr", *self.client, "images", "pull", *hosts, *NATIVE, *options, image)
+
+    def push(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Push `image` to where it is named after."""
+        return attempt(
+            "ctr", *self.client, "images", "push", "--hosts-dir", str(self.folder / "certs.d"), *options, image
+        )
 
     def digests(self) -> dict[str, str]:
         """Digest by image, of all that it has."""

@@ -69,8 +69,9 @@ def layout_tree(layout: Path) -> Tree:
 
 
 def served_tree(server: Server, repository: str, tag: str) -> Tree:
-    """An image over plain HTTP, as every client walks it: the tag, then digests only."""
-    with httpx.Client(base_url=f"{server.url}/v2/{repository}/", headers={"Accept": f"{MANIFEST}, {INDEX}"}) as client:
+    """An image over HTTP, as every client walks it: the tag, then digests only."""
+    accept, place = {"Accept": f"{MANIFEST}, {INDEX}"}, f"{server.url}/v2/{repository}/"
+    with httpx.Client(base_url=place, headers=accept, verify=server.trust) as client:
 
         def fetch(pointer: Pointer) -> bytes:
             kind = "manifests" if pointer.media_type in (MANIFEST, INDEX) else "blobs"

@@ -1,62 +1,17 @@
 """helm pushes charts, and pulls, shows and renders them from the registry."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bench.layout import CHART_CONFIG, CHART_CONTENT, CONFIG_MAP
+from bench.layout import CHART_CONFIG, CHART_CONTENT
 from tests.conftest import Server, resolve
-from tests.e2e.clients import SECONDS
-from tests.e2e.helm import extract_helm
-from tests.e2e.users import ALICE
+from tests.e2e.helm import ACCOUNT, Helm, package
 
 pytestmark = pytest.mark.client
 
 VERSIONS = ("1.0.0", "1.0.0+b1", "2.0.0-rc.1")
-ACCOUNT = ("--username", ALICE.name, "--password", ALICE.password)
-
-
-class Helm:
-    """Helm with a home of its own."""
-
-    def __init__(self, program: Path, home: Path) -> None:
-        self._program = program
-        self._environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
-
-    def attempt(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [self._program, *arguments]
-        return subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-
-    def run(self, *arguments: str | Path) -> str:
-        done = self.attempt(*arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return extract_helm(tmp_path_factory.mktemp("helm"))
-
-
-@pytest.fixture
-def helm(program: Path, tmp_path: Path) -> Helm:
-    return Helm(program, tmp_path)
-
-
-def package(helm: Helm, folder: Path, version: str) -> Path:
-    """A chart of that version, packed by helm."""
-    chart = folder / "chart"
-    (chart / "templates").mkdir(parents=True, exist_ok=True)
-    about = {"apiVersion": "v2", "name": "demo", "version": version, "type": "application"}
-    (chart / "Chart.yaml").write_text(yaml.safe_dump(about))
-    (chart / "values.yaml").write_text("replicas: 3\n")
-    (chart / "templates" / "configmap.yaml").write_bytes(CONFIG_MAP)
-    helm.run("package", chart, "--destination", folder)
-    return folder / f"demo-{version}.tgz"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
