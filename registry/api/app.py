@@ -5,12 +5,13 @@ from collections.abc import Callable
 import falcon
 
 from registry.api import errors
-from registry.api.access import Access, Guard, TokenEndpoint
+from registry.api.access import METRICS, Access, Guard, TokenEndpoint
 from registry.api.base import Base
 from registry.api.blobs import Blob
 from registry.api.catalog import Catalog
 from registry.api.health import Live, Ready
 from registry.api.manifests import Manifest
+from registry.api.metrics import Metrics
 from registry.api.referrers import Referrers
 from registry.api.router import V2Router
 from registry.api.tags import TagList
@@ -28,6 +29,7 @@ def create_app(
     blob_limit: int,
     bundle: str | None,
     read_ca: Callable[[], bytes | None],
+    read_metrics: Callable[[], bytes] | None = None,
 ) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
     app = RegistryApp(router=V2Router(), middleware=[Guard(access)])
@@ -46,4 +48,6 @@ def create_app(
     app.add_route("/healthz", Live())
     app.add_route("/readyz", Ready(store, bundle))
     app.add_route("/ca.crt", CACertificate(read_ca))
+    if read_metrics is not None:
+        app.add_route(METRICS, Metrics(read_metrics))
     return app

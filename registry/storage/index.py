@@ -147,6 +147,11 @@ class Snapshot:
         row = self._rows.get("loads", keys.text_key(bundle))
         return None if row is None else orjson.loads(row)
 
+    def load_states(self) -> Iterator[dict[str, object]]:
+        """What the last load of each bundle said of itself, its `bundle` among it."""
+        for _, row in self._rows.scan("loads"):
+            yield orjson.loads(row)
+
 
 class Change(Snapshot):
     """A write transaction; nothing of it is visible before all of it is durable."""
