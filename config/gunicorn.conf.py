@@ -1,7 +1,8 @@
 """gunicorn's settings, for a gunicorn of your own: `gunicorn -c gunicorn.conf.py 'registry.wsgi:app()'`.
 
 `k0rdentd registry` needs no such file: it sets the same values itself, and loads a bundle beside
-the workers. The storage is taken from K0RDENTD_REGISTRY_STORAGE.
+the workers. The storage is taken from K0RDENTD_REGISTRY_STORAGE. `/metrics` and reloads that cut
+nobody off are to be had with `k0rdentd registry` alone.
 """
 
 bind = "0.0.0.0:5000"

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import click
 
-from installer.config import DEFAULT_CONFIG_FILE, option_defaults, read_config, refuse_unknown_sections
+from installer.config import (
+    DEFAULT_CONFIG_FILE,
+    ConfigurationInvalid,
+    option_defaults,
+    read_config,
+    refuse_unknown_sections,
+)
 from registry.config import LogSettings, logging_config
 from registry.oci.errors import Failure
 
@@ -25,6 +31,8 @@ _COMMANDS: Mapping[str, str] = {
     "store": "registry.store_cli:store",
     "version": "installer.cli:version",
 }
+# Options of the root command, and what the configuration file calls them.
+_LOG_KEYS = {"debug": "debug", "log_level": "logLevel", "log_format": "logFormat"}
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -71,10 +79,27 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
     said = ctx.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
     sections = read_config(config_file, required=said)
     refuse_unknown_sections(sections, frozenset(_COMMANDS), config_file)
+    ctx.obj = _log_settings(ctx, sections, config_file)
+    logging.config.dictConfig(logging_config(ctx.obj))
     name = ctx.invoked_subcommand or ""
     command = root.get_command(ctx, name)
     if command is not None and name in sections:
         ctx.default_map = {name: option_defaults(sections[name], name, command, config_file)}
+
+
+def _log_settings(ctx: click.Context, sections: Mapping[str, object], path: Path) -> LogSettings:
+    """What is said, and for the rest the file; its mistakes are told as those of options are."""
+    found: dict[str, object] = {}
+    for option in ctx.command.params:
+        name = option.name or ""
+        key = _LOG_KEYS.get(name, "")
+        found[name] = ctx.params.get(name)
+        if key in sections and ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
+            try:
+                found[name] = option.type_cast_value(ctx, sections[key])
+            except click.BadParameter as error:
+                raise ConfigurationInvalid(f"{path}: {key}: {error.message}") from error
+    return LogSettings("debug" if found["debug"] else str(found["log_level"]), str(found["log_format"]))
 
 
 def main() -> None:

@@ -1,6 +1,10 @@
 """`k0rdentd registry`."""
 
+import os
 import socket
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,13 +21,17 @@ from registry.config import (
     SettingInvalid,
     TlsSettings,
     default_workers,
+    inherits_sockets,
 )
 from registry.oci.errors import Failure
-from registry.options import storage_option, tls_options
+from registry.options import given_arguments, storage_option, tls_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.storage.store import Store
+from registry.unit import own_command, unit
 
+# Set where the settings are wanted and no server.
+_FOR_RELOAD = "registry.cli:for_reload"
 _LIMITS = Limits()
 
 
@@ -107,7 +115,20 @@ class PortUnusable(Failure):
     metavar="SECONDS",
     help="When a client that neither sends nor takes a byte is cut off.",
 )
+@click.option(
+    "--access-log/--no-access-log",
+    default=None,
+    envvar="K0RDENTD_REGISTRY_ACCESS_LOG",
+    help="A line for each request.  [default: only with --debug]",
+)
 @click.option("-d", "--background", is_flag=True, help="Detach; a systemd unit is the better way.")
+@click.option(
+    "--pid-file",
+    type=click.Path(path_type=Path),
+    envvar="K0RDENTD_REGISTRY_PID_FILE",
+    help="Where to write the process id, for SIGTERM and SIGHUP.",
+)
+@click.option("--print-unit", is_flag=True, help="Print a systemd unit for these options, and start nothing.")
 @click.pass_obj
 def registry(
     log: LogSettings,
@@ -132,12 +153,17 @@ def registry(
     max_uploads: int,
     upload_expiry: int,
     idle_timeout: int,
+    access_log: bool | None,  # noqa: FBT001
     background: bool,  # noqa: FBT001
-) -> None:
+    pid_file: Path | None,
+    print_unit: bool,  # noqa: FBT001
+) -> RegistrySettings | None:
     """Serve the store as an OCI registry, until SIGTERM or Ctrl-C; transfers under way get 30 s to finish.
 
     What was loaded once is served at once after a restart, without the bundle.
+    SIGHUP reads the settings anew, and cuts nobody off.
     """
+    log = replace(log, requests=log.level == "debug" if access_log is None else access_log)
     bundle = bundle_path.resolve() if bundle_path else None
     limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
     push = push or ("authenticated" if htpasswd else "off")
@@ -158,15 +184,44 @@ def registry(
         transport,
         files.resolve() if files else None,
     )
+    settings = replace(settings, pid_file=pid_file.resolve() if pid_file else None)
+    context = click.get_current_context()
+    if context.meta.get(_FOR_RELOAD):
+        return settings
+    if print_unit:
+        click.echo(unit(settings, own_command(), given_arguments(context)), nl=False)
+        return None
     _check(settings)
-    if background:
+    _serve(settings, context.find_root().command)
+    return None
+
+
+def _serve(settings: RegistrySettings, root: click.Command) -> None:
+    if settings.background:
         click.echo("k0rdentd: going into the background; a systemd unit would restart it and keep its log", err=True)
     from registry.server.application import RegistryServer  # noqa: PLC0415  # gunicorn, after the checks
 
-    server = RegistryServer(settings)
+    server = RegistryServer(settings, partial(_read_again, root, sys.argv[1:]))
     if server.certificates is not None:
         click.echo(f"k0rdentd: {_trust(server.certificates)}", err=True)
     server.run()
+
+
+def _read_again(root: click.Command, arguments: list[str]) -> RegistrySettings:
+    """The settings that these arguments give now, with the environment and the configuration file.
+
+    Raises:
+        Failure: they do not do.
+    """
+    try:
+        with root.make_context("k0rdentd", [*arguments]) as context:
+            context.meta[_FOR_RELOAD] = True
+            settings = root.invoke(context)
+    except click.ClickException as error:
+        raise SettingInvalid(error.format_message()) from error
+    assert isinstance(settings, RegistrySettings)
+    _check_users(settings)
+    return settings
 
 
 def _trust(certificates: Certificates) -> str:
@@ -183,11 +238,10 @@ def _check(settings: RegistrySettings) -> None:
         raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
     if settings.files is not None and not settings.files.is_dir():
         raise SettingInvalid(f"no directory at {settings.files}: make it, or leave --files out")
-    if settings.htpasswd is not None:
-        Passwords(settings.htpasswd)
-    elif "authenticated" in (settings.push, settings.pull):
-        raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
-    _check_port(settings.host, settings.port)
+    _check_users(settings)
+    if not inherits_sockets(os.environ, os.getpid()):
+        _check_port(settings.host, settings.port)
+        _check_pid_file(settings.pid_file)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
     store = Store.open(settings.storage, create=settings.bundle is not None or settings.push != "off")
@@ -195,6 +249,23 @@ def _check(settings: RegistrySettings) -> None:
     store.close()
     if empty and settings.bundle is None and settings.push == "off":
         raise SettingInvalid(f"{settings.storage[0]} is empty and no bundle is given: use --bundle-path or --push")
+
+
+def _check_users(settings: RegistrySettings) -> None:
+    if settings.htpasswd is not None:
+        Passwords(settings.htpasswd)
+    elif "authenticated" in (settings.push, settings.pull):
+        raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
+
+
+def _check_pid_file(path: Path | None) -> None:
+    if path is None:
+        return
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SettingInvalid(f"cannot write {path}: choose a directory for --pid-file that exists and is writable")
+    text = path.read_text().strip() if path.is_file() else ""
+    if text.isdigit() and Path("/proc", text).exists():
+        raise SettingInvalid(f"{path} names process {text}, which runs: stop it, or remove the file if it is another")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -29,6 +29,7 @@ class LogSettings:
 
     level: str = "info"
     form: str = "text"
+    requests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class RegistrySettings:
     limits: Limits = field(default_factory=Limits)
     tls: TlsSettings = field(default_factory=TlsSettings)
     files: Path | None = None
+    pid_file: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -141,15 +143,20 @@ def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise SettingInvalid(f"{option} cannot be {value!r}: choose one of {', '.join(choices)}")
 
 
+def inherits_sockets(environment: Mapping[str, str], process: int) -> bool:
+    """Whether systemd, or the registry that this one takes over from, hands down a socket that listens already."""
+    return "GUNICORN_FD" in environment or environment.get("LISTEN_PID") == str(process)
+
+
 def default_workers() -> int:
     """One process a core, but two at least, and four unless asked for more: disk or network fill first."""
     return max(2, min(4, len(os.sched_getaffinity(0))))
 
 
-def logging_config(settings: LogSettings) -> dict[str, Any]:
+def logging_config(settings: LogSettings, handler: str = "logging.StreamHandler") -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for gunicorn, which has loggers of its own."""
     errors = {"level": settings.level.upper(), "handlers": ["stderr"], "propagate": False}
-    requests = errors | {"level": "INFO" if settings.level == "debug" else "WARNING"}
+    requests = errors | {"level": "INFO" if settings.requests else "WARNING"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -157,7 +164,8 @@ def logging_config(settings: LogSettings) -> dict[str, Any]:
             "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
             "json": {"class": "registry.logs.JsonFormatter"},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": settings.form}},
+        "filters": {"bounded": {"()": "registry.logs.Bounded"}},
+        "handlers": {"stderr": {"class": handler, "formatter": settings.form, "filters": ["bounded"]}},
         "root": {"level": settings.level.upper(), "handlers": ["stderr"]},
         "loggers": {"gunicorn.error": errors, "registry.access": requests},
     }

@@ -25,6 +25,26 @@ storage_option = click.option(
 )
 
 
+def given_arguments(ctx: click.Context) -> list[str]:
+    """The options that were given to a command and to those above it, on the command line or in the environment.
+
+    Files are named absolutely; what comes from the configuration file is left to it.
+    """
+    above = [] if ctx.parent is None else [*given_arguments(ctx.parent), ctx.info_name or ""]
+    said = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+    options = [each for each in ctx.command.params if isinstance(each, click.Option)]
+    given = [each for each in options if ctx.get_parameter_source(each.name or "") in said]
+    return above + [word for option in given for word in _words(option, ctx.params.get(option.name or ""))]
+
+
+def _words(option: click.Option, value: object) -> list[str]:
+    if option.is_flag:
+        names = option.opts if value else option.secondary_opts
+        return names[-1:]
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return [f"{option.opts[-1]}={each.absolute() if isinstance(each, Path) else each}" for each in values]
+
+
 class _HostName(click.ParamType[SubjectName]):
     """A DNS name or an address; several in an environment variable have commas or spaces between."""
 

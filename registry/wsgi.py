@@ -1,6 +1,7 @@
 """The WSGI entry point, for `gunicorn -c config/gunicorn.conf.py 'registry.wsgi:app()'` and for our own server."""
 
 import os
+from collections.abc import Callable
 
 from registry.api.access import Access, Who
 from registry.api.app import RegistryApp, create_app
@@ -11,15 +12,21 @@ from registry.pki.certificates import Certificates
 from registry.storage.store import Store
 
 
-def open_app(settings: RegistrySettings, store: Store, certificates: Certificates | None) -> RegistryApp:
-    """The application over an open store."""
+def open_app(
+    settings: RegistrySettings,
+    store: Store,
+    certificates: Certificates | None,
+    read_metrics: Callable[[], bytes] | None = None,
+) -> RegistryApp:
+    """The application over an open store; `/metrics` only where its workers share what they count."""
     bundle = str(settings.bundle.resolve()) if settings.bundle else None
     limits = settings.limits
 
     def read_ca() -> bytes | None:
         return None if certificates is None else certificates.ca_pem
 
-    return create_app(store, _access(settings, store), limits.manifest, limits.blob, bundle, read_ca, settings.files)
+    access = _access(settings, store)
+    return create_app(store, access, limits.manifest, limits.blob, bundle, read_ca, settings.files, read_metrics)
 
 
 def open_store(settings: RegistrySettings) -> Store:

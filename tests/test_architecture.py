@@ -34,7 +34,12 @@ ALLOWED = {
 # module: the only files that may import it
 KEEPERS = {
     "lmdb": {"registry/storage/environment.py"},
-    "gunicorn": {"registry/server/application.py", "registry/server/request.py", "registry/server/worker.py"},
+    "gunicorn": {
+        "registry/server/application.py",
+        "registry/server/arbiter.py",
+        "registry/server/request.py",
+        "registry/server/worker.py",
+    },
 }
 
 

@@ -15,6 +15,8 @@ from registry.oci.errors import Denied, SwitchedOff, Unauthorized
 _REPOSITORY = re.compile(r"/v2/([a-z0-9._/-]+)/(?:manifests|blobs|tags|referrers)/")
 _HOST_CHARACTERS = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# Its labels name no repository, so it is as open as what it counts.
+METRICS = "/metrics"
 
 
 class Who(enum.Enum):
@@ -48,7 +50,7 @@ class Guard:
             Unauthorized: credentials are missing or wrong.
             Denied, SwitchedOff: nobody may.
         """
-        if not req.path.startswith("/v2"):
+        if not req.path.startswith("/v2") and req.path != METRICS:
             return
         reading = req.method in _READING
         who = self._access.pull if reading else self._access.push

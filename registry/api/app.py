@@ -6,13 +6,14 @@ from pathlib import Path
 import falcon
 
 from registry.api import errors
-from registry.api.access import Access, Guard, TokenEndpoint
+from registry.api.access import METRICS, Access, Guard, TokenEndpoint
 from registry.api.base import Base
 from registry.api.blobs import Blob
 from registry.api.catalog import Catalog
 from registry.api.files import File, FileList, Shelf
 from registry.api.health import Live, Ready
 from registry.api.manifests import Manifest
+from registry.api.metrics import Metrics
 from registry.api.missing import Missing
 from registry.api.referrers import Referrers
 from registry.api.router import V2Router
@@ -34,6 +35,7 @@ def create_app(
     bundle: str | None,
     read_ca: Callable[[], bytes | None],
     files: Path | None,
+    read_metrics: Callable[[], bytes] | None,
 ) -> RegistryApp:
     """The registry over `store`; it is ready when `bundle`, if one is named, is loaded."""
     shelf = Shelf(store.binaries, Folder(files) if files else None)
@@ -56,4 +58,6 @@ def create_app(
     app.add_route("/healthz", Live())
     app.add_route("/readyz", Ready(store, bundle))
     app.add_route("/ca.crt", CACertificate(read_ca))
+    if read_metrics is not None:
+        app.add_route(METRICS, Metrics(read_metrics))
     return app

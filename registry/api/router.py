@@ -24,6 +24,47 @@ _KINDS = {
 }
 
 
+# Of these the kind is the last component but one.
+_LASTS = frozenset({"manifests", "blobs", "tags", "referrers"})
+# Paths that are routes by themselves, and what we call them.
+_FIXED = {
+    "/v2": "base",
+    "/v2/": "base",
+    "/v2/_catalog": "catalog",
+    "/token": "token",
+    "/healthz": "healthz",
+    "/readyz": "readyz",
+    "/metrics": "metrics",
+    "/ca.crt": "ca",
+    "/files": "files",
+}
+ROUTES = (*_KINDS.values(), *dict.fromkeys(_FIXED.values()), "other")
+
+
+def route_of(path: str) -> str:
+    """What a path is counted as, one of ROUTES: there are few of them, whatever clients ask for."""
+    route = _FIXED.get(path)
+    if route is not None:
+        return route
+    if path.startswith("/v2/"):
+        return _split(path)[1] or "other"
+    return "files" if path.startswith("/files/") else "other"
+
+
+def _split(path: str) -> tuple[str, str, str]:
+    """What is before the kind, the kind or nothing, and what is behind it."""
+    head, _, last = path.rpartition("/")
+    head, _, kind = head.rpartition("/")
+    if kind == "blobs" and last == "uploads":
+        return head, "uploads", ""  # without its last slash: clients that follow no redirect with a POST
+    if kind == "uploads":
+        head, _, parent = head.rpartition("/")
+        return head, "" if parent != "blobs" else "upload" if last else "uploads", last
+    if not last or kind not in _LASTS or (kind == "tags" and last != "list"):
+        return head, "", last
+    return head, kind, last
+
+
 class _Route(NamedTuple):
     resource: object
     methods: MethodMap
@@ -59,7 +100,7 @@ class V2Router(CompiledRouter):
         Raises:
             NameInvalid, DigestInvalid, TagInvalid, ManifestUnknown: a part of the path is no such thing.
         """
-        route, name, kind, last = self._split(uri)
+        route, name, kind, last = self._find_kind(uri)
         if route is None:
             return super().find(uri, req)
         parameters: dict[str, object] = {"name": RepositoryName.parse(name)}
@@ -71,16 +112,8 @@ class V2Router(CompiledRouter):
             parameters["digest"] = Digest.parse(last)
         return route.resource, route.methods, parameters, route.template
 
-    def _split(self, uri: str) -> tuple[_Route | None, str, str, str]:
-        head, _, last = uri.rpartition("/")
-        head, _, kind = head.rpartition("/")
-        if kind == "blobs" and last == "uploads":
-            kind, last = "uploads", ""  # without its last slash: clients that follow no redirect with a POST
-        elif kind == "uploads":
-            head, _, parent = head.rpartition("/")
-            kind = "" if parent != "blobs" else "upload" if last else "uploads"
-        elif not last or (kind == "tags" and last != "list"):
-            kind = ""
+    def _find_kind(self, uri: str) -> tuple[_Route | None, str, str, str]:
+        head, kind, last = _split(uri)
         return self._kinds.get(kind) if head.startswith("/v2/") else None, head[4:], kind, last
 
 

@@ -57,6 +57,12 @@ class Answer:
         self.bytes = self.end - self.offset if self.file else len(content)
         self.unsent = self._head(self.bytes) + content
 
+    @property
+    def sent(self) -> int:
+        """Bytes of the body that have been sent so far."""
+        left = self.end - self.offset if self.file else len(self.unsent)
+        return max(0, self.bytes - left)
+
     def close(self) -> None:
         if self.file is not None:
             self.file.close()

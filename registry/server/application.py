@@ -1,55 +1,53 @@
 """gunicorn run from our settings: an arbiter, its workers, and the loader beside them."""
 
+import logging
 import os
-import signal
+import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gunicorn import util
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
 from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
 from registry.pki.certificates import Certificates
+from registry.server.arbiter import RegistryArbiter
+from registry.server.counters import SLOTS, Counters, Tally
 from registry.server.housekeeping import start_housekeeping
+from registry.server.metrics import Exposition
 from registry.server.transport import Transport
 from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
 _NICENESS = 10
+# What a reload leaves as it is: sockets are bound, the store is open, the loader runs.
+_LASTING = {
+    "storage": "--storage",
+    "host": "--host",
+    "port": "--port",
+    "bundle": "--bundle-path",
+    "background": "--background",
+    "pid_file": "--pid-file",
+}
 
-
-class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
-    """gunicorn's arbiter; it keeps one loader beside its workers, and SIGINT drains as SIGTERM does."""
-
-    loader: subprocess.Popen[bytes] | None = None
-
-    def handle_int(self) -> None:
-        self.handle_term()
-
-    def spawn_worker(self) -> int:
-        """A worker that is told to stop before it listens to signals hears it when it does."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            worker: int = super().spawn_worker()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return worker
-
-    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        if self.loader is not None:
-            self.loader.send_signal(signal.SIGTERM)
-        super().halt(reason, exit_status)
+_log = logging.getLogger(__name__)
 
 
 class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
     """The registry as a gunicorn application."""
 
-    def __init__(self, settings: RegistrySettings) -> None:
+    def __init__(self, settings: RegistrySettings, read_settings: Callable[[], RegistrySettings]) -> None:
+        """`read_settings` is asked for what the settings have become, at every reload."""
         self._settings = settings
+        self._read_settings = read_settings
         self.certificates = Certificates.open(settings.tls, settings.storage)
+        self.counters = Counters()
+        self._started = time.time()
         super().__init__(prog="k0rdentd registry")
 
     @property
@@ -66,17 +64,35 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
         for key, value in gunicorn_options(self._settings).items():
             self.cfg.set(key, value)
         self.cfg.set("when_ready", self._start_loader)
+        self.cfg.set("pre_fork", self._give_slot)
+        self.cfg.set("child_exit", _take_slot_back)
+
+    def read_again(self) -> None:
+        """Be ready to reload.
+
+        Raises:
+            Failure: the settings will not do; nothing has changed.
+        """
+        fresh = self._read_settings()
+        lasting = {name: getattr(self._settings, name) for name in _LASTING}
+        changed = [option for name, option in _LASTING.items() if getattr(fresh, name) != lasting[name]]
+        settings = replace(fresh, **lasting)
+        self.certificates = Certificates.open(settings.tls, settings.storage)
+        self._settings = settings
+        if changed:
+            _log.warning("a reload does not change %s: restart the registry for that", ", ".join(changed))
 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
         store = open_store(self._settings)
         start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
-        return open_app(self._settings, store, self.certificates)
+        metrics = Exposition(store, self.certificates, self.counters.sums, self._started)
+        return open_app(self._settings, store, self.certificates, metrics.read)
 
     def run(self) -> None:
         """Serve until told to stop."""
         if self._settings.background:
-            util.daemonize()
+            _leave_terminal()
         RegistryArbiter(self).run()
 
     def _start_loader(self, arbiter: RegistryArbiter) -> None:
@@ -86,6 +102,25 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
                 [sys.executable, "-m", "installer.command", "load", *load_arguments(self._settings)]
             )
             os.setpriority(os.PRIO_PROCESS, arbiter.loader.pid, _NICENESS)  # pulls come first
+
+    def _give_slot(self, arbiter: RegistryArbiter, worker: Any) -> None:
+        """The first one that no living worker has: what was counted in it goes on."""
+        taken = {each.slot for each in arbiter.WORKERS.values()}
+        worker.slot = next(slot for slot in range(1, SLOTS) if slot not in taken)
+        worker.tally = self.counters.tally(worker.slot)
+
+
+def _take_slot_back(_: RegistryArbiter, worker: Any) -> None:
+    tally: Tally = worker.tally
+    tally.leave()
+
+
+def _leave_terminal() -> None:
+    """The log stays where it goes if that is a file. A pipe is let go, or who started us would wait at its end."""
+    keeps_log = stat.S_ISREG(os.fstat(2).st_mode)
+    if keeps_log:
+        os.dup2(2, 1)
+    util.daemonize(keeps_log)
 
 
 def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
@@ -100,11 +135,12 @@ def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
         "backlog": 4096,
         "keepalive": 75,
         "timeout": 120,  # a loop that hangs for so long has lost its disk
-        "logconfig_dict": logging_config(settings.log),
+        "logconfig_dict": logging_config(settings.log, "registry.logs.UnhurriedHandler"),
         "graceful_timeout": DRAIN_SECONDS,
         "loglevel": settings.log.level,
         "control_socket_disable": True,  # it would be made in the home directory
         "proc_name": "k0rdentd-registry",
+        "pidfile": str(settings.pid_file) if settings.pid_file else None,
         # `sendfile` stays unset: gunicorn 27.0.1 turns it off when it is set to True.
     }
 

@@ -7,6 +7,7 @@ cost ten thousand file descriptors and no thread; what is not in the page cache 
 """
 
 import logging
+import math
 import os
 import resource
 import select
@@ -31,7 +32,9 @@ from gunicorn.workers.base import Worker
 
 from registry.server import access_log
 from registry.server.answer import Answer, refusal, run
+from registry.server.arbiter import RETIRE
 from registry.server.connection import Connection, Sent
+from registry.server.counters import Gauge, Tally
 from registry.server.request import HEAD_LIMIT, Incomplete, Request, environ
 from registry.server.transport import Transport
 
@@ -70,6 +73,9 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         self._returned: deque[Connection] = deque()
         """Those that a thread has done with."""
         self._swept = 0.0
+        self.tally = Tally()  # the registry's arbiter gives one that all processes see
+        self._ends_at = math.inf
+        """When, on the monotonic clock, a stop is over, whoever still gets bytes."""
         self._idle_seconds = getattr(self.app, "idle_seconds", IDLE_SECONDS)
         self._transport: Transport = getattr(self.app, "transport", Transport())
 
@@ -87,7 +93,16 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         """Ctrl-C reaches the whole process group: the arbiter alone acts on it, and drains."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the arbiter at our birth
+        signal.signal(RETIRE, self.handle_retire)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, RETIRE})  # blocked by the arbiter at our birth
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self.alive = False
+        self._ends_at = min(self._ends_at, time.monotonic() + self.cfg.graceful_timeout)
+
+    def handle_retire(self, sig: int, frame: object) -> None:
+        """Others serve from now on: a transfer that moves may take for ever here too."""
+        self.alive = False
 
     def run(self) -> None:
         """Serve until a signal says otherwise, or the arbiter is gone."""
@@ -95,6 +110,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         self._epoll.register(self.PIPE[0], select.EPOLLIN)  # a signal wakes the loop
         self._listeners: dict[int, socket.socket] = {}
         self._listen()
+        self.tally.show(Gauge.SERVING, 1)
         while self.alive and self.ppid == os.getppid():
             self._turn(_SWEEP_SECONDS)
         self._stop()
@@ -140,20 +156,27 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         for connection in list(self._connections.values()):
             if connection.deadline < now and not connection.is_lent:
                 self._close(connection)
+        self.tally.show(Gauge.CONNECTIONS, len(self._connections))
+        self.tally.show(Gauge.REQUESTS, sum(each.request is not None for each in self._connections.values()))
         if self.alive and not self._listeners and len(self._connections) < self.cfg.worker_connections:
             self._listen()
 
     def _stop(self) -> None:
         """To be refused is better than to be accepted and never answered: the listeners close first."""
         self._stop_listening()
+        self.tally.show(Gauge.SERVING, 0)
         for listener in self.sockets:
             listener.close()
         now = time.monotonic()
         for connection in self._connections.values():
             if connection.request is None and not connection.received:
                 connection.deadline = min(connection.deadline, now + _STOP_SECONDS)
-        while self._connections and time.monotonic() < now + self.cfg.graceful_timeout:
+        while self._connections and time.monotonic() < self._ends_at:
             self._turn(0.2)
+            if self.ppid != os.getppid():
+                self.handle_exit(signal.SIGTERM, None)
+        for connection in self._connections.values():
+            self._count_cut(connection)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     # A connection
@@ -182,7 +205,12 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _close(self, connection: Connection) -> None:
         self._connections.pop(connection.file, None)
+        self._count_cut(connection)
         connection.close()  # which epoll notices
+
+    def _count_cut(self, connection: Connection) -> None:
+        if connection.request is not None:
+            self.tally.cut(connection.request, connection.answer)
 
     def _attend(self, connection: Connection, attention: Attention) -> None:
         """One client's connection, without harm to the others."""
@@ -295,6 +323,8 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _finish(self, connection: Connection) -> None:
         answer, request = connection.answer, connection.request
+        if answer is not None:
+            self.tally.answered(request, answer, time.monotonic() - connection.started)
         if request is not None and answer is not None and access_log.is_wanted():
             access_log.write(connection.client, request, answer, connection.user, connection.started)
         connection.finish_request()

@@ -166,6 +166,11 @@ class Snapshot:
         for _, row in self._rows.scan("misses"):
             yield Miss.from_row(row)
 
+    def load_states(self) -> Iterator[dict[str, object]]:
+        """What the last load of each bundle said of itself, its `bundle` among it."""
+        for _, row in self._rows.scan("loads"):
+            yield orjson.loads(row)
+
 
 class Change(Snapshot):
     """A write transaction; nothing of it is visible before all of it is durable."""

@@ -26,7 +26,7 @@ def ca() -> list[bytes | None]:
 
 @pytest.fixture
 def client(store: Store, access: Access, ca: list[bytes | None]) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(store, access, 1 << 22, 1 << 30, None, lambda: ca[0], None))
+    return falcon.testing.TestClient(create_app(store, access, 1 << 22, 1 << 30, None, lambda: ca[0], None, None))
 
 
 def test_the_ca_is_for_everybody(client: falcon.testing.TestClient, ca: list[bytes | None]) -> None:

@@ -1,0 +1,127 @@
+"""The process above the workers: gunicorn's arbiter, with a reload that cuts nobody off, and words for systemd."""
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+
+from registry.oci.errors import Failure
+from registry.server.counters import SLOTS, Event
+from registry.server.notify import Notifier, silent
+
+RETIRE = signal.SIGUSR2
+"""A worker that gets it takes no new client, and lets transfers take their time."""
+
+
+class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
+    """Keeps a loader beside its workers; SIGINT drains as SIGTERM does.
+
+    SIGHUP: new workers with new settings first; once one of them serves, the old ones retire. Settings
+    that will not do change nothing. SIGUSR2: a new program, with the same sockets, beside this one.
+    """
+
+    loader: subprocess.Popen[bytes] | None = None
+
+    def __init__(self, app: Any) -> None:
+        self._notifier = Notifier.from_environment()
+        self._tally = app.counters.tally(0)
+        self._last_old = 0
+        """Workers up to this age have settings of before the last reload."""
+        self._retired: set[int] = set()
+        """The ages of workers that were told to retire."""
+        self._owes_ready = True
+        super().__init__(app)
+        self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]  # `-m module` is not in sys.argv
+
+    def start(self) -> None:
+        """By itself gunicorn calls itself ready before a worker is."""
+        with silent():
+            super().start()
+
+    def handle_int(self) -> None:
+        self.handle_term()
+
+    def handle_hup(self) -> None:
+        if len(self.WORKERS) + self.num_workers >= SLOTS:
+            self.log.error("not reloaded: workers of earlier reloads still end their transfers: try again later")
+            return
+        try:
+            self.app.read_again()
+        except Failure as error:
+            self._refuse_reload(str(error))
+            return
+        except Exception as error:  # noqa: BLE001  # gunicorn would end, and everybody's transfers with it
+            self._refuse_reload(repr(error))
+            return
+        self._notifier.reloading()
+        self.reload()
+
+    def reload(self) -> None:
+        """From now on every new worker has the new settings; `manage_workers` does the rest."""
+        self.app.reload()
+        self.setup(self.app)
+        self._last_old = self.worker_age
+        self._owes_ready = True
+        self._tally.event(Event.RELOADED)
+
+    def _refuse_reload(self, reason: str) -> None:
+        self._tally.event(Event.RELOAD_FAILED)
+        self.log.setup(self.cfg)
+        self.log.error("not reloaded, going on as before: %s", reason)
+
+    def manage_workers(self) -> None:
+        """As many workers as there shall be, besides those that only end their transfers."""
+        workers = sorted(self.WORKERS.values(), key=lambda worker: worker.age)
+        current = [worker for worker in workers if worker.age > self._last_old]
+        surplus = current[: max(0, len(current) - self.num_workers)]
+        if any(worker.tally.serves for worker in current):
+            surplus += [worker for worker in workers if worker.age <= self._last_old]
+        for worker in surplus:
+            self._retire(worker)
+        for _ in range(self.num_workers - len(current)):
+            self.spawn_worker()
+
+    def _retire(self, worker: Any) -> None:
+        """Told once: a worker that is ending already would die of the signal."""
+        if worker.age not in self._retired:
+            self._retired.add(worker.age)
+            self.kill_worker(worker.pid, RETIRE)
+
+    def spawn_worker(self) -> int:
+        """A worker that is told to stop before it listens to signals hears it when it does."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, RETIRE})
+        try:
+            worker: int = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._tally.event(Event.WORKER_STARTED)
+        return worker
+
+    def murder_workers(self) -> None:
+        """Called at every turn of the loop."""
+        super().murder_workers()
+        current = (worker for worker in self.WORKERS.values() if worker.age > self._last_old)
+        if self._owes_ready and any(worker.tally.serves for worker in current):
+            self._owes_ready = False
+            self._notifier.send("READY=1", f"STATUS=serving with {self.num_workers} workers")
+        self._notifier.ping()
+
+    def reap_workers(self) -> None:
+        """Called at every turn of a stop. One that cannot begin is no reason to end those who serve."""
+        try:
+            super().reap_workers()
+        except HaltServer as error:
+            if not any(worker.tally.serves for worker in self.WORKERS.values()):
+                raise
+            self.log.error("a worker cannot begin, the others go on: %s", error.reason)  # noqa: TRY400  # it told why
+        self._notifier.ping()
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop, or leave the service to the program that took over."""
+        self._notifier.send(f"MAINPID={self.reexec_pid}" if self.reexec_pid else "STOPPING=1")
+        if self.loader is not None:
+            self.loader.send_signal(signal.SIGTERM)
+        super().halt(reason, exit_status)
