@@ -45,6 +45,7 @@ class Connection:
         "is_known",
         "is_lent",
         "is_lingering",
+        "is_queued",
         "received",
         "request",
         "sent",
@@ -60,7 +61,7 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.file = sock.fileno()
-        """Stays its key when a failed `start_tls` has closed it."""
+        """By this epoll and the worker know it, whatever becomes of `sock`."""
         self.client = client
         self.server: tuple[str, int] = sock.getsockname()[:2]
         self.deadline = deadline
@@ -81,6 +82,8 @@ class Connection:
         self.sent = Sent.ALL
         """What the last attempt came to."""
         self.is_lent = False
+        self.is_queued = False
+        """It has a place in the queue of the worker's next turn."""
         self.is_broken = False
         self.is_lingering = False
         """All is sent and the end is told; what still comes is thrown away."""
@@ -171,7 +174,7 @@ class Connection:
     def is_cold(self) -> bool:
         """Whether the next part of the file has to come from the disk, which others should not wait for."""
         answer = self.answer
-        if answer is None or answer.file is None:
+        if answer is None or answer.file is None or answer.offset >= answer.end:
             return False
         last = min(answer.offset + _TURN, answer.end) - 1
         return not (_is_cached(answer.file.fileno(), answer.offset) and _is_cached(answer.file.fileno(), last))

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import sys
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,8 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
         super().__init__()
         self.buf.write(received)
         self.may_wait = False
+        self.end: float | None = None
+        """When, on the monotonic clock, the last of it has to have come; None where it may take for ever."""
         self._sock = sock
 
     def chunk(self, size_hint: int | None = None) -> bytes:
@@ -35,9 +38,15 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
 
         Raises:
             Incomplete: to read on would be to wait.
+            TimeoutError: the client is silent, or takes too long.
         """
         if not self.may_wait:
             raise Incomplete
+        if self.end is not None:
+            left = self.end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the body does not end")
+            self._sock.settimeout(min(left, self._sock.gettimeout() or left))
         return self._sock.recv(min(max(size_hint or 0, _PIECE), _PIECE_LIMIT))
 
 
@@ -76,8 +85,13 @@ class Request(GunicornRequest):  # type: ignore[misc]  # gunicorn is not typed
 class Body:
     """The body; chunks that are malformed are the client's fault, as a lost connection is."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, received: Received) -> None:
         self._body = body
+        self._received = received
+
+    def hurry(self, seconds: float) -> None:
+        """Take no more than so long, in all, for what is still to come."""
+        self._received.end = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, none at the end; an OSError where the client did not keep to the protocol."""
@@ -110,7 +124,7 @@ def environ(request: Request, client: tuple[str, int], server: tuple[str, int]) 
         "REMOTE_PORT": str(client[1]),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": request.scheme,
-        "wsgi.input": Body(request.body),
+        "wsgi.input": Body(request.body, request.unreader),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.file_wrapper": FileBody,

@@ -6,9 +6,11 @@ thread. Files are sent by the loop, as far as a client takes them, so that ten t
 cost ten thousand file descriptors and no thread; what is not in the page cache is sent from a thread.
 """
 
+import errno
 import logging
 import math
 import os
+import re
 import resource
 import select
 import signal
@@ -45,6 +47,11 @@ _STOP_SECONDS = 2.0
 # Whoever is still sending what nobody reads gets so long to see the answer (RFC 9112 section 9.6).
 _LINGER_SECONDS = 2.0
 _SWEEP_SECONDS = 1.0
+# Descriptors that a worker needs for itself: the index, sockets, its threads' files.
+_OWN_FILES = 64
+# A thread that takes a body waits for its client, so more of them cost memory alone.
+_BODY_THREADS = 4
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # New connections at a turn, most of them TLS handshakes: a thousand clients that come at once should not hold up
 # those who are there.
 _GREETINGS = 4
@@ -54,6 +61,9 @@ _REFUSALS = {
     ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
 }
+
+_PINGS = frozenset(("/v2/", "/v2", "/healthz", "/readyz"))
+_ONE_THING = re.compile(r"^/v2/.+/(?:manifests|blobs)/[^/%]+$")
 
 Attention = Callable[[Connection], None]
 
@@ -84,7 +94,9 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._room = _room(self.cfg.worker_connections, most)
         self._threads = ThreadPoolExecutor(self.cfg.threads, "request")
+        self._body_threads = ThreadPoolExecutor(self.cfg.threads * _BODY_THREADS, "body")
         self._epoll = select.epoll()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().init_process()
@@ -134,7 +146,9 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         while self._returned:
             self._attend(self._returned.popleft(), self._take_back)
         for _ in range(len(self._ready)):
-            self._attend(self._ready.popleft(), self._go_on)
+            connection = self._ready.popleft()
+            connection.is_queued = False
+            self._attend(connection, self._go_on)
         if time.monotonic() - self._swept > _SWEEP_SECONDS:
             self._sweep()
 
@@ -158,7 +172,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
                 self._close(connection)
         self.tally.show(Gauge.CONNECTIONS, len(self._connections))
         self.tally.show(Gauge.REQUESTS, sum(each.request is not None for each in self._connections.values()))
-        if self.alive and not self._listeners and len(self._connections) < self.cfg.worker_connections:
+        if self.alive and not self._listeners and len(self._connections) < self._room:
             self._listen()
 
     def _stop(self) -> None:
@@ -177,35 +191,43 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
                 self.handle_exit(signal.SIGTERM, None)
         for connection in self._connections.values():
             self._count_cut(connection)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._body_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # A connection
 
     def _accept(self, listener: Any) -> None:
         try:
             sock, client = listener.sock.accept()
-        except OSError:  # another worker has it, or it is gone
+            connection = Connection(sock, client[:2], time.monotonic() + self._idle_seconds)
+        except OSError as error:  # another worker has it, or it is gone
+            if error.errno in _FULL:  # epoll would tell of it again at once, and for as long as it lasts
+                _log.warning("no connection is accepted for a moment: %s", error)
+                self._stop_listening()
             return
-        connection = Connection(sock, client[:2], time.monotonic() + self._idle_seconds)
         self._connections[connection.file] = connection
-        self._watch(connection, select.EPOLLIN)
-        if len(self._connections) >= self.cfg.worker_connections:
+        self._attend(connection, self._welcome)
+        if len(self._connections) >= self._room:
             self._stop_listening()
+
+    def _welcome(self, connection: Connection) -> None:
+        self._watch(connection, select.EPOLLIN)
 
     def _watch(self, connection: Connection, events: int) -> None:
         if connection.watched == events:
             return
         if not events:
-            self._epoll.unregister(connection.sock.fileno())
+            self._epoll.unregister(connection.file)
         elif connection.watched:
-            self._epoll.modify(connection.sock.fileno(), events)
+            self._epoll.modify(connection.file, events)
         else:
-            self._epoll.register(connection.sock.fileno(), events)
+            self._epoll.register(connection.file, events)
         connection.watched = events
 
     def _close(self, connection: Connection) -> None:
-        self._connections.pop(connection.file, None)
-        self._count_cut(connection)
+        if self._connections.get(connection.file) is connection:
+            del self._connections[connection.file]
+            self._count_cut(connection)
         connection.close()  # which epoll notices
 
     def _count_cut(self, connection: Connection) -> None:
@@ -227,6 +249,8 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _hear(self, connection: Connection) -> None:
         """The client sent something, or can take something."""
+        if connection.is_queued:  # it has not used up what it sent before
+            return
         if connection.answer is not None:
             self._send(connection)
             return
@@ -288,7 +312,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
                 connection.answer = self._run(connection, request)
                 self._send(connection)
             else:
-                self._lend(connection, self._answer_in_thread)
+                self._lend(connection, self._answer_in_thread, self._body_threads if request.has_body else None)
 
     def _refuse(self, connection: Connection, error: ParseException) -> None:
         _log.debug("%s: no request: %s", connection.client[0], error)
@@ -319,6 +343,12 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         elif connection.sent is Sent.WHAT_FITS:
             self._watch(connection, select.EPOLLOUT)
         else:
+            self._queue(connection)
+
+    def _queue(self, connection: Connection) -> None:
+        """Let it go on at the next turn, once: a second place in the queue would be a larger share."""
+        if not connection.is_queued:
+            connection.is_queued = True
             self._ready.append(connection)
 
     def _finish(self, connection: Connection) -> None:
@@ -338,26 +368,30 @@ class RegistryWorker(Worker):  # type: ignore[misc]  # gunicorn is not typed
         self._watch(connection, select.EPOLLIN)
         connection.deadline = time.monotonic() + (self.cfg.keepalive if self.alive else _STOP_SECONDS)
         if connection.received:
-            self._ready.append(connection)
+            self._queue(connection)
 
     def _linger(self, connection: Connection) -> None:
         """To close while bytes come that nobody has read would take the answer back from the client."""
         connection.is_lingering = True
+        connection.received = b""  # a request behind the last one is none
         connection.deadline = time.monotonic() + _LINGER_SECONDS
         self._watch(connection, select.EPOLLIN)
 
     # Threads
 
-    def _lend(self, connection: Connection, work: Attention) -> None:
+    def _lend(self, connection: Connection, work: Attention, threads: ThreadPoolExecutor | None = None) -> None:
         self._watch(connection, 0)
         connection.is_lent = True
-        self._threads.submit(self._work, connection, work)
+        (threads or self._threads).submit(self._work, connection, work)
 
     def _work(self, connection: Connection, work: Attention) -> None:
         try:
             work(connection)
         except OSError as error:
             _log.debug("%s: cut short: %s", connection.client[0], error)
+            connection.is_broken = True
+        except Exception:  # noqa: BLE001  # else nobody would hear of it
+            _log.exception("%s: cut short", connection.client[0])
             connection.is_broken = True
         finally:
             self._returned.append(connection)
@@ -391,9 +425,14 @@ def _is_quick(request: Request) -> bool:
     return (
         request.method in ("GET", "HEAD")
         and not request.has_body
-        and ("/manifests/" in request.path or "/blobs/" in request.path)
+        and (request.path in _PINGS or _ONE_THING.search(request.path) is not None)
         and not any(name == "AUTHORIZATION" and value[:6].lower() == "basic " for name, value in request.headers)
     )
+
+
+def _room(wanted: int, files: int) -> int:
+    """How many connections there may be: each has a socket, and perhaps a file that it is sent."""
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - _OWN_FILES) // 2))
 
 
 def _drain(file: int) -> None:
