@@ -20,10 +20,11 @@ from registry.config import (
     default_workers,
 )
 from registry.oci.errors import Failure
-from registry.options import storage_option, tls_options
+from registry.options import storage_option, tls_options, verify_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.storage.store import Store
+from registry.verification import Verification
 
 _LIMITS = Limits()
 
@@ -52,6 +53,7 @@ class PortUnusable(Failure):
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
     help="Bundle to load while serving; not needed once the storage holds its content.",
 )
+@verify_options
 @click.option("--workers", type=click.IntRange(1, 64), default=default_workers, help="Serving processes.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=DEFAULT_THREADS, show_default=True, help="Threads of each."
@@ -110,6 +112,9 @@ def registry(
     host: str,
     storage: tuple[Path, ...],
     bundle_path: Path | None,
+    verify: bool | None,  # noqa: FBT001
+    cosign_key: str | None,
+    cosign_signature: Path | None,
     workers: int,
     threads: int,
     push: str | None,
@@ -136,8 +141,22 @@ def registry(
     limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
     push = push or ("authenticated" if htpasswd else "off")
     transport = TlsSettings.choose(tls, plain_http, cert=tls_cert, key=tls_key, sans=tls_san, client_ca=tls_client_ca)
+    verification = Verification(verify, cosign_key, cosign_signature).absolute()
     settings = RegistrySettings(
-        storage, host, port, bundle, workers, threads, background, log, pull, push, htpasswd, limits, transport
+        storage=storage,
+        host=host,
+        port=port,
+        bundle=bundle,
+        verification=verification,
+        workers=workers,
+        threads=threads,
+        background=background,
+        log=log,
+        pull=pull,
+        push=push,
+        htpasswd=htpasswd,
+        limits=limits,
+        tls=transport,
     )
     _check(settings)
     if background:
@@ -162,6 +181,8 @@ def _check(settings: RegistrySettings) -> None:
     """All that can be known to be wrong, before anything is started."""
     if settings.bundle is not None and not settings.bundle.exists():
         raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+    if settings.bundle is not None:
+        settings.verification.evidence(settings.bundle)
     if settings.htpasswd is not None:
         Passwords(settings.htpasswd)
     elif "authenticated" in (settings.push, settings.pull):

@@ -26,7 +26,7 @@ ALLOWED = {
         "registry.wsgi",
     ),
     "registry": ("registry",),
-    "loader": ("registry.oci", "registry.storage", "registry.options"),
+    "loader": ("registry.oci", "registry.storage", "registry.options", "registry.verification"),
     "installer": ("registry.oci", "registry.config"),
     "bench": ("registry", "loader"),
 }

@@ -188,6 +188,18 @@ class Store:
             if load is not None:
                 change.put_load_state(*load)
 
+    def keep_blobs(self, blobs: Sequence[StoredBlob], load: tuple[str, dict[str, object]]) -> None:
+        """Remember durable blobs that no image names yet, and how the load stands that brought them.
+
+        No repository sees them; an image that is published later may leave them out.
+        """
+        now = time.time()
+        with self._index.change() as change:
+            for blob in blobs:
+                if change.blob(blob.digest) is None:
+                    change.put_blob(blob, now)
+            change.put_load_state(*load)
+
     def put_manifest(
         self,
         name: RepositoryName,
