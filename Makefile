@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 BUNDLE ?=
+KEY ?=
 SIZE ?= 200MB
 # Real clients for the tests, peers for the bench.
 CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace
@@ -34,9 +35,9 @@ clients: ## Install the real clients that the tests use (apt)
 peers: ## Install what the bench measures against (apt)
 	@sh tests/install-packages $(CLIENTS) $(PEERS)
 
-run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path for a real one)
+run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path KEY=cosign.pub for a real one)
 	@sh tests/install-packages skopeo
-	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE),--size $(SIZE))
+	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE) $(if $(KEY),--cosign-key $(KEY)),--size $(SIZE))
 
 test: venv $(VENV)/helm peers ## Run every test, with real clients and faults
 	$(BIN)/ruff format --check .

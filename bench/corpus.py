@@ -15,10 +15,12 @@ from bench.archive import Entry
 from bench.broken import broken_members
 from bench.bundle import BrokenMember, BundleSpec, Contents, Form, Member
 from bench.catalog import SpecImpossible
+from bench.errors import BenchFailed
 from bench.filler import Pool
 from bench.layout import INDEX, MANIFEST
 from bench.members import Made, Mill
 from bench.output import storable, write_entries
+from bench.signing import private_key, sign
 
 __all__ = ["BrokenMember", "BundleSpec", "Contents", "Form", "Member", "form_of", "write_bundle"]
 
@@ -132,6 +134,7 @@ class ByteSize(click.ParamType[int]):
 @click.option("--broken", is_flag=True, help="Add members that must fail.")
 @click.option("--images", type=click.IntRange(min=1), help="How many images; the vendor ships 233.")
 @click.option("--nested/--no-nested", default=True, help="One image with an index in its index; skopeo -a refuses it.")
+@click.option("--sign", "key", type=click.Path(path_type=Path), help="Write OUT.sig with this ECDSA key (PEM).")
 @click.option("--contents", type=click.Path(path_type=Path), help="Where to write, as JSON, what a loader must find.")
 def main(
     *,
@@ -144,14 +147,18 @@ def main(
     broken: bool,
     images: int | None,
     nested: bool,
+    key: Path | None,
     contents: Path | None,
 ) -> None:
     """Write an airgap bundle to OUT."""
     spec = BundleSpec(size, seed, version, leading_folder, broken, images, nested)
     started = time.monotonic()
     try:
+        signer = private_key(key) if key else None
         found = write_bundle(spec, out, form or form_of(out))
-    except (SpecImpossible, OSError) as error:
+        if signer is not None:
+            sign(out, signer)
+    except (BenchFailed, SpecImpossible, OSError) as error:
         raise click.ClickException(str(error)) from error
     if contents:
         contents.write_text(found.to_json())

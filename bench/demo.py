@@ -1,4 +1,4 @@
-"""`make run`: load a bundle, serve it, pull one image back with skopeo, and check every byte of it."""
+"""`make run`: load a signed bundle, serve it, pull one image back with skopeo, and check every byte of it."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from bench.corpus import BundleSpec, ByteSize, write_bundle
+from bench.signing import sign_with_a_fresh_key
 
 FOLDER = Path("var")
 COMMAND = (sys.executable, "-m", "installer.command")
@@ -29,11 +30,13 @@ class DemoFailed(click.ClickException):
 @click.option("--size", type=ByteSize(), default="200MB", show_default=True, help="Size of the bundle that is made.")
 @click.option("--port", default=5000, show_default=True)
 @click.option("--image", help="What to pull, as repository:tag; otherwise k0s, or whatever comes last.")
-def main(bundle: Path | None, size: int, port: int, image: str | None) -> None:
+@click.option("--cosign-key", help="Of the real bundle's signer; otherwise its signature is not checked.")
+def main(bundle: Path | None, size: int, port: int, image: str | None, cosign_key: str | None) -> None:
     """Load, serve, pull, check."""
-    bundle = bundle or _sample(size)
     store = FOLDER / "store"
-    with _registry(bundle, store, port) as url:
+    if bundle is None:
+        bundle, cosign_key = _sample(size)
+    with _registry(bundle, cosign_key, store, port) as url:
         _wait_until_ready(url)
         names = _images(store)
         click.echo(f"{len(names)} images and charts are served at {url}")
@@ -43,17 +46,21 @@ def main(bundle: Path | None, size: int, port: int, image: str | None) -> None:
     click.echo(f"serve it again with: k0rdentd registry -s {store}")
 
 
-def _sample(size: int) -> Path:
+def _sample(size: int) -> tuple[Path, str]:
+    """A signed bundle, and its signer's key."""
+    key = FOLDER / "cosign.pub"
     path = FOLDER / "airgap-bundle-1.2.3.tar.gz"
     FOLDER.mkdir(exist_ok=True)
     click.echo(f"making a sample bundle of {size / 1e6:.0f} MB")
     write_bundle(BundleSpec(size, nested=False), path, "tar.gz")  # skopeo copy --all refuses nested indexes
-    return path
+    sign_with_a_fresh_key(path, key)
+    return path, str(key)
 
 
 @contextmanager
-def _registry(bundle: Path, store: Path, port: int) -> Iterator[str]:
-    options = ["-s", str(store), "-b", str(bundle), "-H", "127.0.0.1", "-p", str(port)]
+def _registry(bundle: Path, cosign_key: str | None, store: Path, port: int) -> Iterator[str]:
+    proof = ["--cosign-key", cosign_key] if cosign_key else ["--no-verify"]
+    options = ["-s", str(store), "-b", str(bundle), *proof, "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen([*COMMAND, "registry", *options])
     try:
         yield f"http://127.0.0.1:{port}"
@@ -69,7 +76,7 @@ def _wait_until_ready(url: str) -> None:
             urllib.request.urlopen(f"{url}/readyz").close()  # noqa: S310  # our own, on the loopback
         except urllib.error.HTTPError as answer:
             told = answer.read().decode().strip()
-            if told.endswith(("failed", "interrupted")):
+            if told.endswith(("failed", "interrupted", "refused")):
                 raise DemoFailed(told) from answer
         except urllib.error.URLError:
             pass

@@ -14,13 +14,15 @@ from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
-from loader.report import Report, printable
+from loader.report import Origin, Report, Status, printable
 from loader.selection import Selection
+from loader.signature import SHA256, Check
 from loader.source import Source
-from registry.options import storage_option
+from registry.options import key_option, signature_option, storage_option, verify_options
 from registry.storage.errors import disk_errors
 from registry.storage.store import Store
 from registry.units import human
+from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
@@ -29,6 +31,7 @@ _BUNDLE = click.Path(path_type=Path)
 @click.command()
 @click.argument("bundle", type=_BUNDLE)
 @storage_option
+@verify_options
 @click.option("--jobs", type=click.IntRange(1, 256), default=default_jobs, help="Processes that hash and write.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
@@ -43,12 +46,15 @@ _BUNDLE = click.Path(path_type=Path)
 def load(
     bundle: Path,
     storage: tuple[Path, ...],
+    verify: bool | None,  # noqa: FBT001  # click calls by keyword
+    cosign_key: str | None,
+    cosign_signature: Path | None,
     jobs: int,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     prefix: str,
     strip_components: int | None,
-    dry_run: bool,  # noqa: FBT001  # click calls by keyword
+    dry_run: bool,  # noqa: FBT001
     force: bool,  # noqa: FBT001
     progress: str,
     report: Path | None,
@@ -57,13 +63,16 @@ def load(
 
     BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, or a directory into which one was unpacked.
     Run it again after any interruption: what is there is not loaded twice.
+    Its signature lies beside it as BUNDLE.sig, and --cosign-key names the signer's public key: no image
+    is served before the signature holds. A bundle without them takes --no-verify.
     """
     selection = Selection(include, exclude, prefix)
-    settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force)
     with Source(bundle, strip_components) as source:
         if dry_run:
             _dry_run(source, selection)
         else:
+            evidence = Verification(verify, cosign_key, cosign_signature).evidence(bundle)
+            settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force, evidence)
             _load(Load(settings, source, Store.open(storage)), progress, report)
 
 
@@ -75,13 +84,21 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     with display(form, run, click.echo) as show:
         for outcome in run.outcomes():
             show(outcome)
-            if report is not None:
+            if report is not None and outcome.status is not Status.READ:
                 outcomes.append(outcome.to_json())
     if report is not None:
         with disk_errors(report):
-            report.write_text(json.dumps({"bundle": run.report.bundle, "members": outcomes}, indent=2) + "\n")
+            document = {"bundle": run.report.bundle, "origin": run.report.origin.to_json(), "members": outcomes}
+            report.write_text(json.dumps(document, indent=2) + "\n")
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
+    click.echo(_provenance(run.report.origin), err=form == "json")
     _tell_failures(run.report)
+
+
+def _provenance(origin: Origin) -> str:
+    if origin.sha256 is None:
+        return "the signature of the bundle was not checked"
+    return f"the signature holds: file SHA-256 {origin.sha256}, key SHA-256 {origin.signer}"
 
 
 def _interrupt_on_signals(run: Load) -> None:
@@ -142,6 +159,23 @@ def version(bundle: Path) -> None:
     """Print the version of k0rdent in BUNDLE."""
     with Source(bundle) as source:
         click.echo(k0rdent_version(source))
+
+
+@bundle.command()
+@click.argument("bundle", type=_BUNDLE)
+@key_option
+@signature_option
+def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) -> None:
+    """Check the signature of BUNDLE, and load nothing."""
+    with Source(bundle) as source:
+        evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
+        assert evidence is not None
+        check = Check.open(bundle, evidence)
+        digests = source.hash(check.algorithms).digests()
+    click.echo(f"{bundle}: SHA-256 {digests[SHA256].hex()}")
+    click.echo(f"{evidence.key}: SHA-256 {check.signer.fingerprint}")
+    check.require(digests)
+    click.echo(f"{evidence.signature}: OK")
 
 
 def _line(listed: Listed) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loader.selection import Selection
+from registry.verification import Evidence
 
 
 def default_jobs() -> int:
@@ -22,3 +23,5 @@ class LoadSettings:
     selection: Selection = field(default_factory=Selection)
     strip_components: int | None = None
     force: bool = False
+    evidence: Evidence | None = None
+    """What the bundle's signature is checked with; None if the operator waived it."""

@@ -32,18 +32,23 @@ def plain_line(outcome: Outcome, load: Load) -> str:
     """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`."""
     name = printable(str(outcome.reference or outcome.path))
     tail = f": {printable(outcome.error or '')}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
-    return f"{_count(load)} {outcome.status.value} {name}{tail}"
+    return f"{_count(outcome, load)} {outcome.status.value} {name}{tail}"
 
 
-def _count(load: Load) -> str:
+def _count(outcome: Outcome, load: Load) -> str:
     """A compressed tar does not tell how many images are to come: saying a number would be a guess."""
     total = load.total
-    return f"[{load.report.members}/{'?' if total is None else total}]"
+    return f"[{_index(outcome, load)}/{'?' if total is None else total}]"
+
+
+def _index(outcome: Outcome, load: Load) -> int:
+    """The how manieth of its kind it is: with a signature, each member is told when read, and when named."""
+    return load.report.read_members if outcome.status is Status.READ else load.report.members
 
 
 def _json_line(outcome: Outcome, load: Load, seconds: float) -> str:
     progress = {
-        "index": load.report.members,
+        "index": _index(outcome, load),
         "total": load.total,
         "position": load.position,
         "bundle_size": load.size,
@@ -68,6 +73,6 @@ def _bar(load: Load) -> Iterator[Show]:
         def show(outcome: Outcome) -> None:
             if outcome.status is Status.FAILED:
                 progress.console.print(plain_line(outcome, load), markup=False, highlight=False, soft_wrap=True)
-            progress.update(task, completed=load.position, description=_count(load))
+            progress.update(task, completed=load.position, description=_count(outcome, load))
 
         yield show

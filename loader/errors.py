@@ -5,6 +5,9 @@ Failure
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
     │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
+    ├── Untrusted            nothing of the bundle is served
+    │   ├── KeyUnusable      exit code 2: no public key is where one was named
+    │   └── SignatureInvalid there is no signature, or it is not one of these bytes by that key
     ├── WorkerKilled         exit code 4: a process of the pool is gone
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
         └── MemberTruncated  the archive ends before it should
@@ -31,6 +34,20 @@ class BundleMissing(BundleInvalid):
 
 class BundleTruncated(BundleInvalid):
     """The bundle ends in the middle of a member."""
+
+
+class Untrusted(LoaderError):
+    """It is not proven where the bundle comes from."""
+
+
+class KeyUnusable(Untrusted):
+    """What should be the signer's public key is none, or cannot be had."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SignatureInvalid(Untrusted):
+    """The signature is none, or not one of this file by this key."""
 
 
 class WorkerKilled(LoaderError):

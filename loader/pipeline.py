@@ -1,16 +1,18 @@
 """The whole way of a bundle: source, ingest, publish; one pass, one straight line."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from loader.config import LoadSettings
-from loader.errors import BundleInvalid
-from loader.ingest import Ingest
+from loader.errors import BundleInvalid, Untrusted
+from loader.ingest import Archive, Ingest
 from loader.pool import Pool
-from loader.publish import publish
-from loader.report import Outcome, Report, Status
+from loader.publish import publish, publish_proven
+from loader.report import Origin, Outcome, Report, Status
+from loader.signature import SHA256, Check
 from loader.source import Member, Source
 from registry.storage.errors import StorageError, StorageFull
 from registry.storage.roots import free_bytes
@@ -29,7 +31,9 @@ class Load:
     _interrupted: bool = False
 
     def __post_init__(self) -> None:
-        self.report = Report(str(self.settings.bundle.resolve()))
+        bundle = self.settings.bundle.resolve()
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        self.report = Report(str(bundle), Origin(bundle.name, self.source.size, begun))
 
     @property
     def size(self) -> int:
@@ -53,7 +57,10 @@ class Load:
     def outcomes(self) -> Iterator[Outcome]:
         """Each member's outcome as soon as it is certain; an image is served from then on.
 
+        With a signature to check, members come out as read first, and nothing is certain until the end.
+
         Raises:
+            Untrusted: the signature does not hold. No image has a name by this load.
             BundleInvalid: the bundle cannot be read on, or holds no image at all.
             StorageBusy: another load into this store is running.
             StorageFull: the disk is too small, or became full. Images given out stay.
@@ -66,6 +73,9 @@ class Load:
             self._remember("loading")
             try:
                 yield from self._run()
+            except Untrusted:
+                self._remember("refused")
+                raise
             except BaseException:
                 with suppress(StorageError):  # a full disk must not hide what went wrong
                     self._remember("interrupted")
@@ -74,14 +84,35 @@ class Load:
 
     def _run(self) -> Iterator[Outcome]:
         excluded: list[Outcome] = []
+        prove = self._proof()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
             archives = Ingest(self.store, pool, self._go_on).archives(self._wanted(excluded))
-            for outcome in publish(archives, self.store, self.settings.selection, self.report):
+            for outcome in self._published(archives, prove):
                 yield from self._told(excluded)
                 yield outcome
         yield from self._told(excluded)
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
+
+    def _published(self, archives: Iterator[Archive], prove: Callable[[], None] | None) -> Iterator[Outcome]:
+        if prove is None:
+            return publish(archives, self.store, self.settings.selection, self.report)
+        return publish_proven(archives, self.store, self.settings.selection, self.report, prove)
+
+    def _proof(self) -> Callable[[], None] | None:
+        """What raises Untrusted unless the bundle, hashed from now on, is what its signer signed."""
+        if self.settings.evidence is None:
+            return None
+        check = Check.open(self.source.path, self.settings.evidence)
+        file = self.source.hash(check.algorithms)
+
+        def prove() -> None:
+            digests = file.digests()
+            check.require(digests)
+            self.report.origin.sha256 = digests[SHA256].hex()
+            self.report.origin.signer = check.signer.fingerprint
+
+        return prove
 
     def _go_on(self) -> None:
         if self._interrupted:

@@ -1,16 +1,20 @@
 """What a load did, member by member and in sum; text and JSON of it."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
 from registry.units import human
 
+_ENTERPRISE_CHART = "charts/k0rdent-enterprise"
+
 
 class Status(enum.Enum):
     """How a member of the bundle fared."""
 
+    READ = "read"
+    """In the store, and not named before the bundle's signature holds; another outcome follows."""
     LOADED = "loaded"
     PRESENT = "present"
     EXCLUDED = "excluded"
@@ -38,6 +42,25 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Origin:
+    """Where the images of a load come from; the file's hash and the signer's are known once they are proven."""
+
+    file: str
+    size: int
+    begun: str
+    """UTC, ISO 8601."""
+    version: str | None = None
+    """Of k0rdent, if the load brought it."""
+    sha256: str | None = None
+    signer: str | None = None
+    """SHA-256 of the public key."""
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON object, without what is not known."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(slots=True)
 class Report:
     """A load as it goes on; failures are kept, all else is counted.
 
@@ -45,7 +68,11 @@ class Report:
     """
 
     bundle: str
+    origin: Origin
     held: int = 0
+    read_members: int = 0
+    """Those that wait for the signature, or did."""
+    read_bytes: int = 0
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
     failures: list[Outcome] = field(default_factory=list)
@@ -55,6 +82,13 @@ class Report:
         self.bytes += outcome.size
         if outcome.status is Status.FAILED:
             self.failures.append(outcome)
+        elif outcome.reference is not None and str(outcome.reference.repository).endswith(_ENTERPRISE_CHART):
+            self.origin.version = str(outcome.reference.tag)
+
+    def read(self, size: int) -> None:
+        """Count a member that waits for the signature."""
+        self.read_members += 1
+        self.read_bytes += size
 
     def withdraw(self, outcome: Outcome) -> None:
         """Count it no longer: it fared otherwise in the end."""
@@ -78,8 +112,9 @@ class Report:
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""
-        brought = max(self.held, self.bytes)
-        return {"state": state, "images": self.images, "failed": self.counts[Status.FAILED], "bytes": brought}
+        brought = max(self.held, self.bytes, self.read_bytes)
+        counts = {"images": self.images, "failed": self.counts[Status.FAILED], "bytes": brought}
+        return {"state": state, **counts, "origin": self.origin.to_json()}
 
 
 def printable(text: str, limit: int = 400) -> str:

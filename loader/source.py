@@ -1,7 +1,7 @@
 """The members of a bundle, wherever it comes from: a tar, compressed or not, or a directory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.hashing import HashedFile
 from loader.naming import below_root, is_archive
-from loader.stream import EMPTY, ByteStream, FileStream, Window, open_stream
+from loader.stream import EMPTY, ByteStream, FileStream, RawFile, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
 
 _PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
@@ -40,11 +41,12 @@ class Source:
         self.path = path
         self._strip = strip
         self._open = ExitStack()
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO | HashedFile | None = None
         try:
             if not path.is_dir():
-                self._file = self._open.enter_context(path.open("rb"))
-                os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                file = self._open.enter_context(path.open("rb"))
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                self._file = file
         except OSError as error:
             raise BundleMissing(f"cannot open the bundle {path}: {error.strerror}") from error
 
@@ -83,6 +85,14 @@ class Source:
         """
         return self._directory_members() if self._file is None else self._tar_members(self._file)
 
+    def hash(self, algorithms: Iterable[str]) -> HashedFile:
+        """Hash the bundle file, all of it, while it is read; to be asked for before that."""
+        assert self._file is not None
+        assert not isinstance(self._file, HashedFile)
+        self._file = HashedFile(self.path, self._file, algorithms)
+        self._open.callback(self._file.close)
+        return self._file
+
     def __enter__(self) -> Self:
         return self
 
@@ -91,7 +101,7 @@ class Source:
     ) -> None:
         self._open.close()
 
-    def _tar_members(self, file: BinaryIO) -> Iterator[Member]:
+    def _tar_members(self, file: RawFile) -> Iterator[Member]:
         try:
             with open_stream(self.path, file) as stream:
                 for entry in self._archives(stream):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import zstandard
 from isal import igzip_lib, igzip_threaded
@@ -30,6 +30,22 @@ class Extent:
     size: int
 
 
+class RawFile(Protocol):
+    """A file as far as a stream needs it."""
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Up to `count` bytes, fewer only at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a byte, counted from the front."""
+
+    def tell(self) -> int:
+        """Where it is."""
+
+    def fileno(self) -> int:
+        """For system calls."""
+
+
 class ByteStream(Protocol):
     """A source of bytes."""
 
@@ -46,7 +62,7 @@ class ByteStream(Protocol):
 class FileStream:
     """A plain file; skipping costs nothing."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: RawFile) -> None:
         self._path = path
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
@@ -137,7 +153,7 @@ def unreadable(path: Path, error: OSError) -> BundleInvalid:
 
 
 @contextmanager
-def open_stream(path: Path, file: BinaryIO) -> Iterator[ByteStream]:
+def open_stream(path: Path, file: RawFile) -> Iterator[ByteStream]:
     """The bytes of a bundle file; its first bytes tell how it is compressed, whatever it is called."""
     try:
         magic = file.read(4)
@@ -149,7 +165,8 @@ def open_stream(path: Path, file: BinaryIO) -> Iterator[ByteStream]:
         with igzip_threaded.open(file, "rb", threads=1, block_size=CHUNK) as reader:  # type: ignore[no-untyped-call]
             yield DecompressedStream(path, reader)
     elif magic == _ZSTD_MAGIC:
-        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as reader:
+        unpacker = zstandard.ZstdDecompressor()
+        with unpacker.stream_reader(file, read_across_frames=True, closefd=False) as reader:  # type: ignore[arg-type]  # it only reads
             yield DecompressedStream(path, io.BufferedReader(reader, CHUNK))
     else:
         yield FileStream(path, file)

@@ -24,11 +24,12 @@ from registry.config import (
     inherits_sockets,
 )
 from registry.oci.errors import Failure
-from registry.options import given_arguments, storage_option, tls_options
+from registry.options import given_arguments, storage_option, tls_options, verify_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.storage.store import Store
 from registry.unit import own_command, unit
+from registry.verification import Verification
 
 # Set where the settings are wanted and no server.
 _FOR_RELOAD = "registry.cli:for_reload"
@@ -59,6 +60,7 @@ class PortUnusable(Failure):
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
     help="Bundle to load while serving; not needed once the storage holds its content.",
 )
+@verify_options
 @click.option("--workers", type=click.IntRange(1, 64), default=default_workers, help="Serving processes.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=DEFAULT_THREADS, show_default=True, help="Threads of each."
@@ -136,6 +138,9 @@ def registry(
     host: str,
     storage: tuple[Path, ...],
     bundle_path: Path | None,
+    verify: bool | None,  # noqa: FBT001
+    cosign_key: str | None,
+    cosign_signature: Path | None,
     workers: int,
     threads: int,
     push: str | None,
@@ -168,23 +173,25 @@ def registry(
     limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
     push = push or ("authenticated" if htpasswd else "off")
     transport = TlsSettings.choose(tls, plain_http, cert=tls_cert, key=tls_key, sans=tls_san, client_ca=tls_client_ca)
+    verification = Verification(verify, cosign_key, cosign_signature).absolute()
     settings = RegistrySettings(
-        storage,
-        host,
-        port,
-        bundle,
-        workers,
-        threads,
-        background,
-        log,
-        pull,
-        push,
-        htpasswd,
-        limits,
-        transport,
-        files.resolve() if files else None,
+        storage=storage,
+        host=host,
+        port=port,
+        bundle=bundle,
+        verification=verification,
+        workers=workers,
+        threads=threads,
+        background=background,
+        log=log,
+        pull=pull,
+        push=push,
+        htpasswd=htpasswd,
+        limits=limits,
+        tls=transport,
+        files=files.resolve() if files else None,
+        pid_file=pid_file.resolve() if pid_file else None,
     )
-    settings = replace(settings, pid_file=pid_file.resolve() if pid_file else None)
     context = click.get_current_context()
     if context.meta.get(_FOR_RELOAD):
         return settings
@@ -242,6 +249,8 @@ def _check(settings: RegistrySettings) -> None:
     if not inherits_sockets(os.environ, os.getpid()):
         _check_port(settings.host, settings.port)
         _check_pid_file(settings.pid_file)
+    if settings.bundle is not None:
+        settings.verification.evidence(settings.bundle)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
     store = Store.open(settings.storage, create=settings.bundle is not None or settings.push != "off")

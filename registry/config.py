@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from registry.oci.errors import Failure
 from registry.pki.names import SubjectName, parse_names
+from registry.verification import Verification
 
 DEFAULT_PORT = 5000
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104  # a registry serves the cluster; --host narrows it
@@ -123,6 +124,7 @@ class RegistrySettings:
     tls: TlsSettings = field(default_factory=TlsSettings)
     files: Path | None = None
     pid_file: Path | None = None
+    verification: Verification = field(default_factory=Verification)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -100,3 +100,33 @@ def tls_options(command: Command) -> Command:
     for option in reversed(_TLS_OPTIONS):
         command = option(command)
     return command
+
+
+key_option = click.option(
+    "--cosign-key",
+    "--cosignKey",
+    "cosign_key",
+    metavar="PATH|URL",
+    envvar="K0RDENT_COSIGN_KEY",
+    help="Public key of the bundle's signer, in PEM.",
+)
+signature_option = click.option(
+    "--cosign-signature",
+    "--cosign-bundle",
+    "cosign_signature",
+    type=_FILE,
+    help="The bundle's signature.  [default: BUNDLE.sig or BUNDLE.sigstore.json]",
+)
+_verify_option = click.option(
+    "--verify/--no-verify",
+    default=None,
+    envvar="K0RDENTD_VERIFY_SIGNATURE",
+    help="Name no image before the bundle's signature holds, or load without one.  [default: verify]",
+)
+
+
+def verify_options(command: Command) -> Command:
+    """`--verify` and what belongs to it."""
+    for option in (signature_option, key_option, _verify_option):
+        command = option(command)
+    return command

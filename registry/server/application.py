@@ -147,7 +147,7 @@ def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
 
 def load_arguments(settings: RegistrySettings) -> list[str]:
     """The arguments of `k0rdentd load` that load the daemon's bundle into its store."""
-    arguments = [str(settings.bundle), "--progress", "plain"]
+    arguments = [str(settings.bundle), "--progress", "plain", *settings.verification.arguments()]
     for root in settings.storage:
         arguments += ["--storage", str(root)]
     return arguments

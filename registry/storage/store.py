@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -20,7 +20,7 @@ from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import StorageBusy
+from registry.storage.errors import BlobGone, StorageBusy
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.layout import Layout
 from registry.storage.ledger import Ledger
@@ -219,6 +219,17 @@ class Store:
             change.put_tag(name, image.reference.tag, image.root)
             if load is not None:
                 change.put_load_state(*load)
+
+    def keep_blobs(self, blobs: Sequence[StoredBlob], load: tuple[str, dict[str, object]]) -> None:
+        """Remember durable blobs that no image names yet, and how the load stands that brought them.
+
+        No repository sees them; an image that is published later may leave them out.
+        """
+        with self._index.change() as change:
+            for blob in blobs:
+                with suppress(BlobGone):  # its image will say so, when it is to be named
+                    name_blob(change, self.blobs, blob)
+            change.put_load_state(*load)
 
     def put_manifest(
         self,

@@ -1,0 +1,87 @@
+"""Whether a bundle's signature is checked, and with what: known before anything is read or started."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+from registry.oci.errors import Failure
+
+# Told, never fetched unasked.
+VENDOR_KEY = "https://get.mirantis.com/k0rdent-enterprise/cosign.pub"
+
+_SUFFIXES = (".sig", ".sigstore.json")
+_WAIVE = "load it unverified with --no-verify"
+
+
+class EvidenceMissing(Failure):
+    """A bundle's signature is to be checked, and there is no signature or no key."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is to prove that a bundle is its vendor's: a key, as a path or URL, and a signature's file."""
+
+    key: str
+    signature: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What an operator says of a bundle's signature; `wanted` is None where he leaves it to what there is."""
+
+    wanted: bool | None = None
+    key: str | None = None
+    signature: Path | None = None
+
+    def evidence(self, bundle: Path) -> Evidence | None:
+        """What to check `bundle` with; None where nothing is to be checked, which only `--no-verify` can mean.
+
+        Raises:
+            EvidenceMissing: the key, the signature or both are missing.
+        """
+        if self.wanted is False:
+            return None
+        if bundle.is_dir():
+            raise EvidenceMissing(f"{bundle} is a directory, and only a bundle file is signed: load that, or {_WAIVE}")
+        signature = self.signature or _beside(bundle)
+        if signature is None and self.key is None:
+            raise EvidenceMissing(
+                f"nothing proves where {bundle} comes from: put {bundle.name}.sig beside it and name the vendor's "
+                f"public key with --cosign-key ({VENDOR_KEY}), or {_WAIVE}"
+            )
+        if self.key is None:
+            raise EvidenceMissing(
+                f"{signature} cannot be checked without the signer's public key: name its file with --cosign-key "
+                f"(the vendor has it at {VENDOR_KEY}), or {_WAIVE}"
+            )
+        if signature is None:
+            raise EvidenceMissing(
+                f"there is no {bundle}.sig for --cosign-key: put it there, name it with --cosign-signature, or {_WAIVE}"
+            )
+        return Evidence(self.key, signature)
+
+    def absolute(self) -> Self:
+        """The same, wherever a process stands that it is given to."""
+        key = self.key if self.key is None or is_url(self.key) else str(Path(self.key).absolute())
+        return replace(self, key=key, signature=self.signature and self.signature.absolute())
+
+    def arguments(self) -> list[str]:
+        """The same, for the command line of `k0rdentd load`."""
+        arguments = [] if self.wanted is None else ["--verify" if self.wanted else "--no-verify"]
+        if self.key is not None:
+            arguments += ["--cosign-key", self.key]
+        if self.signature is not None:
+            arguments += ["--cosign-signature", str(self.signature)]
+        return arguments
+
+
+def is_url(key: str) -> bool:
+    """Whether a key lies elsewhere than in a file."""
+    return "://" in key
+
+
+def _beside(bundle: Path) -> Path | None:
+    candidates = (bundle.with_name(bundle.name + suffix) for suffix in _SUFFIXES)
+    return next((path for path in candidates if path.exists()), None)
