@@ -27,7 +27,7 @@ ALLOWED = {
     ),
     "registry.transfer": ("registry.oci", "registry.storage"),
     "registry": ("registry",),
-    "loader": ("registry.oci", "registry.storage", "registry.options", "registry.units"),
+    "loader": ("registry.oci", "registry.storage", "registry.transfer", "registry.options", "registry.units"),
     "installer": ("registry.oci", "registry.config"),
     "bench": ("registry", "loader"),
 }
