@@ -39,8 +39,8 @@ class Sample:
         rng = random.Random(f"pull/{seed}")
         config = Blob.of_json(image_config((), "amd64", ("/bin/app",)), CONFIG)
         small, large = rng.randbytes(SMALL), rng.randbytes(LARGE)
-        huge_layer = large * (huge // LARGE) + small  # no server looks for what repeats itself
-        layers = [Blob.of((content,), LAYER) for content in (small, large, huge_layer[:huge])]
+        huge_layer = (small + large * (huge // LARGE + 1))[:huge]  # no server looks for what repeats itself
+        layers = [Blob.of((content,), LAYER) for content in (small, large, huge_layer)]
         root = manifest(config, [layer.descriptor() for layer in layers], layers).root
         blobs = tuple((Digest.parse(blob.digest), b"".join(blob.content)) for blob in (config, *layers))
         body = Manifest.parse(b"".join(root.content), root.media_type)

@@ -9,11 +9,13 @@ from types import FrameType
 
 import click
 
+from loader.bundle_cli import COMMANDS
 from loader.config import LoadSettings, default_jobs
 from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
+from loader.push_cli import LoadCommand, push
 from loader.report import Origin, Report, Status, printable
 from loader.selection import Selection
 from loader.signature import SHA256, Check
@@ -28,7 +30,7 @@ _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=LoadCommand)
 @click.argument("bundle", type=_BUNDLE)
 @storage_option
 @verify_options
@@ -135,7 +137,11 @@ def _dry_run(source: Source, selection: Selection) -> None:
 
 @click.group()
 def bundle() -> None:
-    """Look into a bundle without loading it."""
+    """Look into a bundle without loading it, fetch one, make one, push one."""
+
+
+for command in (*COMMANDS, push):
+    bundle.add_command(command)
 
 
 @bundle.command()

@@ -1,6 +1,6 @@
 """An archive's documents read as one image: OCI layout or docker-archive, whole or refused."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from loader.docker import convert
@@ -14,6 +14,7 @@ from registry.oci.manifest import Manifest
 from registry.storage.blobs import StoredBlob
 from registry.storage.store import Image, Store
 from registry.storage.uploads import LOAD_PREFIX
+from registry.units import human
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def assemble(archive: Archive, store: Store, prefix: str = "") -> Image:
     content = _oci(archive) if INDEX in archive.documents else _docker(archive, store)
     reference = reference_for(archive.path, content.versions, prefix)
     needed = {blob.digest: blob for manifest in content.manifests.values() for blob in manifest.blobs}
-    blobs = tuple(_blob(descriptor, content, store) for descriptor in needed.values())
+    blobs = _blobs(needed.values(), content, store)
     return Image(reference, content.root, tuple(content.manifests.items()), blobs)
 
 
@@ -60,14 +61,37 @@ def _docker(archive: Archive, store: Store) -> Content:
     return Content(digest, {digest: converted.manifest}, documents, blobs, converted.tags)
 
 
-def _blob(descriptor: Descriptor, content: Content, store: Store) -> StoredBlob:
-    """The blob that a descriptor asks for, of exactly its size."""
+def _blobs(needed: Iterable[Descriptor], content: Content, store: Store) -> tuple[StoredBlob, ...]:
+    """The blobs of an image; a delta leaves out those that the store has."""
+    found, missing = [], []
+    for descriptor in needed:
+        blob = _blob(descriptor, content, store)
+        if blob is None:
+            missing.append(descriptor)
+        else:
+            found.append(blob)
+    if missing:
+        raise blobs_missing(missing, "in the store")
+    return tuple(found)
+
+
+def blobs_missing(missing: Sequence[Descriptor], elsewhere: str) -> MemberInvalid:
+    """What an operator has to know of an archive that is not whole."""
+    size = human(sum(each.size for each in missing))
+    return MemberInvalid(
+        f"{len(missing)} of its blobs ({size}) are neither in the archive nor {elsewhere}, {missing[0].digest} first: "
+        "if this is a delta, load the bundle that it builds on first; else copy the bundle anew"
+    )
+
+
+def _blob(descriptor: Descriptor, content: Content, store: Store) -> StoredBlob | None:
+    """The blob that a descriptor asks for, of exactly its size; None where neither archive nor store has it."""
     blob = content.blobs.get(descriptor.digest)
     if blob is None and descriptor.digest in content.documents:
         blob = _write(descriptor.digest, content.documents[descriptor.digest], store)
     if blob is None:
-        raise MemberInvalid(f"blob {descriptor.digest} is not in the archive")
-    if blob.size != descriptor.size:
+        blob = store.find_blob(descriptor.digest)
+    if blob is not None and blob.size != descriptor.size:
         raise MemberInvalid(f"blob {blob.digest} has {blob.size} bytes, and {descriptor.size} were announced")
     return blob
 

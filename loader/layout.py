@@ -45,6 +45,21 @@ def blob_documents(files: Mapping[str, bytes]) -> dict[Digest, bytes]:
     return {blob_digest(name): body for name, body in files.items() if is_blob(name)}
 
 
+def children_first(root: Digest, manifests: Mapping[Digest, Manifest]) -> Iterator[tuple[Digest, Manifest]]:
+    """As a registry wants them: each behind those that it lists."""
+    waiting, done = [(root, False)], set[Digest]()
+    while waiting:
+        digest, is_ready = waiting.pop()
+        if digest in done:
+            continue
+        if is_ready:
+            done.add(digest)
+            yield digest, manifests[digest]
+            continue
+        waiting.append((digest, True))
+        waiting += [(child.digest, False) for child in manifests[digest].children]
+
+
 def is_blob(name: str) -> bool:
     """Whether a file of an archive lies where an image layout has its blobs."""
     return name.startswith(_BLOBS)

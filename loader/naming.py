@@ -9,11 +9,37 @@ from registry.oci.reference import Reference, RepositoryName, Tag
 
 _SUFFIX = ".tar"
 _LATEST = "latest"
+_BUNDLE_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
+_FOLDER = "airgap-bundle-content"  # dropped by every load
 
 
 def is_archive(path: str) -> bool:
     """Whether a member of this name is an image or chart; scripts, binaries and signatures are not."""
     return path.endswith(_SUFFIX) and PurePosixPath(path).name != _SUFFIX
+
+
+def bundle_stem(file_name: str) -> str:
+    """The name of a bundle without what tells its form; a leading folder of that name is dropped."""
+    suffix = next((each for each in _BUNDLE_SUFFIXES if file_name.endswith(each)), "")
+    return file_name.removesuffix(suffix)
+
+
+def path_in_bundle(path: str, bundle_name: str) -> str:
+    """Where a bundle of that name has to have a member for every load to see it at `path`."""
+    try:
+        kept = below_root(path, bundle_name, None) == path
+    except MemberInvalid:
+        return path  # a load refuses it wherever it is
+    return path if kept else f"{_FOLDER}/{path}"
+
+
+def path_for(reference: Reference) -> str:
+    """The path that stands for `reference`, whatever the archive there says of itself.
+
+    An underscore splits, as in the vendor's bundles; where the name has one itself, a colon does.
+    """
+    separator = ":" if "_" in reference.repository.rpartition("/")[2] else "_"
+    return f"{reference.repository}{separator}{reference.tag}{_SUFFIX}"
 
 
 def below_root(path: str, bundle_name: str, strip: int | None) -> str:

@@ -37,6 +37,7 @@ class Entry:
     target: str
     """Where a link points, empty otherwise."""
     content: Window
+    mode: int = 0o644
 
 
 def read_entries(stream: ByteStream, truncated: LoaderError, *, end_marked: bool = False) -> Iterator[Entry]:
@@ -113,6 +114,7 @@ def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str
         kind=Kind.OTHER if "GNU.sparse.major" in overrides else _KINDS.get(header.type, Kind.OTHER),
         target=overrides.get("linkpath", header.linkname),
         content=content,
+        mode=header.mode & 0o777,
     )
 
 

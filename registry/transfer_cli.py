@@ -1,33 +1,29 @@
 """`k0rdentd store export` and `k0rdentd store copy`."""
 
 import logging
-import signal
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from registry.oci.digest import Digest
-from registry.options import storage_option
+from registry.options import credential_options, storage_option
 from registry.storage.store import Store
-from registry.transfer.client import RegistryClient
+from registry.transfer.access import Access, logins
 from registry.transfer.copying import Copy, Outcome, Status
-from registry.transfer.errors import CopyIncomplete, LoginInvalid, PlaceInvalid, ReferenceMissing
+from registry.transfer.errors import CopyIncomplete, ReferenceMissing
 from registry.transfer.export import Archive
-from registry.transfer.login import Login, read_authfile, read_password
 from registry.transfer.output import write_file, write_stdout
 from registry.transfer.patience import Endurance
 from registry.transfer.place import Address, is_address
 from registry.transfer.remote import RegistrySource, RegistryTarget
 from registry.transfer.selection import Named, Selection, is_digest
+from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
 from registry.transfer.target import StoreTarget, Target
 from registry.transfer.text import human, printable
@@ -36,7 +32,6 @@ from registry.transfer.transport import Security
 _THE_STORE = "store:"
 _GLOB = frozenset("*?[")
 _FAILURES_SHOWN = 20
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -56,7 +51,7 @@ def export(
 
     REF is repository:tag, repository@digest, a digest, or a glob over repository:tag such as 'charts/*'.
     """
-    _interrupt_on_signals()
+    interrupt_on_signals()
     source = StoreSource(Store.open(storage, create=False))
     archive = Archive.collect(source, _resolve(refs, source), host, referrers=referrers)
     for note in archive.notes:
@@ -86,20 +81,6 @@ def _resolve(refs: Sequence[str], source: StoreSource) -> Iterator[Named]:
         yield from found
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """How to speak to the registries of a copy."""
-
-    security: Security
-    login_for: Callable[[str], Login | None]
-    endurance: Endurance
-    jobs: int
-
-    def connect(self, address: Address) -> RegistryClient:
-        login = self.login_for(address.host)
-        return RegistryClient.connect(address, self.security, login, self.endurance, 2 * self.jobs + 4)
-
-
 @click.command()
 @click.argument("src")
 @click.argument("dst")
@@ -109,15 +90,7 @@ class _Access:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
 @click.option("--referrers/--no-referrers", default=True, show_default=True, help="Signatures and the like come along.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Blobs under way at once.")
-@click.option("--username", help="User of the registry.")
-@click.option(
-    "--password-file",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="File of the user's password; - is standard input.",
-)
-@click.option("--authfile", type=_FILE, help="File of credentials, as 'podman login' or 'docker login' writes it.")
-@click.option("--ca-file", type=_FILE, help="Certificates (PEM) of the authorities to trust.")
-@click.option("--insecure", is_flag=True, help="Take any certificate, and plain http from other machines.")
+@credential_options
 def copy(
     src: str,
     dst: str,
@@ -139,10 +112,10 @@ def copy(
     of a store, or 'store:' for the one that --storage names. With REFs (repository:tag or repository@digest) only
     these are copied, and the registry need not list what it has. Run it again after any interruption.
     """
-    _interrupt_on_signals()
+    interrupt_on_signals()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would drown the ones that count
-    login_for = _logins((src, dst), username, password_file, authfile)
-    access = _Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
+    login_for = logins((src, dst), username, password_file, authfile)
+    access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
     started = time.monotonic()
     with _source(src, storage, access) as source, _target(dst, storage, access) as target:
         images = _wanted(source, refs, Selection(include, exclude))
@@ -181,7 +154,7 @@ def _summarize(outcomes: Sequence[Outcome], sent: int, seconds: float) -> None:
 
 
 @contextmanager
-def _source(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[Source]:
+def _source(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Source]:
     with ExitStack() as stack:
         if is_address(text):
             client = access.connect(Address.parse(text))
@@ -194,7 +167,7 @@ def _source(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[S
 
 
 @contextmanager
-def _target(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[Target]:
+def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Target]:
     with ExitStack() as stack:
         if is_address(text):
             client = access.connect(Address.parse(text))
@@ -209,40 +182,3 @@ def _target(text: str, storage: tuple[Path, ...], access: _Access) -> Iterator[T
 
 def _roots(text: str, storage: tuple[Path, ...]) -> tuple[Path, ...]:
     return storage if text == _THE_STORE else (Path(text),)
-
-
-def _logins(
-    places: tuple[str, str], username: str | None, password_file: Path | None, authfile: Path | None
-) -> Callable[[str], Login | None]:
-    """Who we are to each registry: one user, or what a file says of each host."""
-    if (username is None) != (password_file is None):
-        raise LoginInvalid("--username and --password-file belong together")
-    if username is None or password_file is None:
-        return lambda host: None if authfile is None else read_authfile(authfile, host)
-    if authfile is not None or all(is_address(place) for place in places):
-        raise LoginInvalid("--username is for one registry: for two, or with others in it, give --authfile alone")
-    if not any(is_address(place) for place in places):
-        raise PlaceInvalid("--username is for a registry, and neither SRC nor DST is one")
-    login = Login(username, _password(password_file))
-    return lambda _: login
-
-
-def _password(path: Path) -> str:
-    if str(path) == "-":
-        return read_password(sys.stdin.read(), "standard input")
-    try:
-        return read_password(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise LoginInvalid(f"{path} cannot be read: name a file that holds the password") from error
-
-
-def _interrupt_on_signals() -> None:
-    """Ctrl-C or a supervisor's SIGTERM: nothing half-written is left. A second one kills, and loses nothing either."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)

@@ -27,7 +27,14 @@ ALLOWED = {
     ),
     "registry.transfer": ("registry.oci", "registry.storage"),
     "registry": ("registry",),
-    "loader": ("registry.oci", "registry.storage", "registry.options", "registry.units", "registry.verification"),
+    "loader": (
+        "registry.oci",
+        "registry.storage",
+        "registry.transfer",
+        "registry.options",
+        "registry.units",
+        "registry.verification",
+    ),
     "installer": ("registry.oci", "registry.config"),
     "bench": ("registry", "loader"),
 }

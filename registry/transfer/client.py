@@ -183,12 +183,13 @@ class RegistryClient:
             RegistryUnavailable, RegistryRefused: the registry did not take it.
             DigestInvalid, SizeInvalid: the source gave other bytes.
         """
-        if mount_from is not None and self._mount(name, blob, mount_from):
+        if mount_from is not None and self.mount_blob(name, blob, mount_from):
             return
         start = self._named(name, "blobs/uploads/")
         Upload(self._transport, start, self._pushing(name), blob, read, lambda: self.has_blob(name, blob)).run()
 
-    def _mount(self, name: RepositoryName, blob: Descriptor, source: RepositoryName) -> bool:
+    def mount_blob(self, name: RepositoryName, blob: Descriptor, source: RepositoryName) -> bool:
+        """Let a repository see a blob that `source` has; False where the registry wants the bytes instead."""
         full = self._address.full_name(source)
         url = self._named(name, "blobs/uploads/", mount=str(blob.digest), **{"from": full})
         scope = f"{self._pushing(name)} {self._pulling(source)}"

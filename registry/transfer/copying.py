@@ -14,7 +14,7 @@ from registry.oci.reference import RepositoryName
 from registry.transfer.errors import TransferError
 from registry.transfer.patience import Endurance
 from registry.transfer.selection import Named
-from registry.transfer.source import Chunks, Source
+from registry.transfer.source import BlobSource, Chunks, Source
 from registry.transfer.target import Target
 from registry.transfer.tree import Tree, read_referrers, read_tree
 
@@ -41,7 +41,7 @@ class Outcome:
 class CheckedBlob:
     """A blob of a source that may be read from any offset reached before; its last bytes come only if all are right."""
 
-    def __init__(self, source: Source, name: RepositoryName, blob: Descriptor, endurance: Endurance) -> None:
+    def __init__(self, source: BlobSource, name: RepositoryName, blob: Descriptor, endurance: Endurance) -> None:
         self._source = source
         self._name = name
         self._blob = blob

@@ -4,6 +4,7 @@ Failure
 ├── TransferError
 │   ├── PlaceInvalid         exit code 2: neither a registry's address nor a store, or not a safe one
 │   ├── LoginInvalid         exit code 2: the credentials as given cannot be used
+│   ├── ReceiptInvalid       exit code 2: the file does not say what a store holds
 │   ├── ReferenceMissing     nothing goes by that name
 │   ├── RegistryUnavailable  no answer, or only excuses, however often it was asked
 │   ├── RegistryUntrusted    its certificate is not of a known authority
@@ -32,6 +33,12 @@ class PlaceInvalid(TransferError):
 
 class LoginInvalid(TransferError):
     """Credentials cannot be read."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ReceiptInvalid(TransferError):
+    """A file was to tell what a store holds, and does not."""
 
     exit_code: ClassVar[int] = 2
 

@@ -8,8 +8,7 @@ Nothing in it depends on the clock, the machine or the order of the arguments: t
 """
 
 import json
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,7 +20,8 @@ from registry.oci.reference import RepositoryName
 from registry.transfer.copying import CheckedBlob
 from registry.transfer.patience import Endurance
 from registry.transfer.selection import Named
-from registry.transfer.source import StoreSource
+from registry.transfer.source import Source
+from registry.transfer.tarball import END, header, padded, padding
 from registry.transfer.tree import Tree, read_referrers, read_tree
 
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -29,8 +29,6 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _RUNNABLE = frozenset({mediatype.OCI_CONFIG, _DOCKER_CONFIG})
-_BLOCK = 512
-_END = bytes(2 * _BLOCK)
 _PREFERRED = "linux/amd64"
 
 
@@ -47,7 +45,7 @@ class Entry:
 class Archive:
     """What the archive is to hold; collected before a byte of it is written."""
 
-    source: StoreSource
+    source: Source
     entries: dict[Digest, Entry] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -55,9 +53,7 @@ class Archive:
     _docker: dict[Digest, dict[str, object]] = field(default_factory=dict)
 
     @classmethod
-    def collect(
-        cls, source: StoreSource, images: Iterable[Named], host: str = "", *, referrers: bool = False
-    ) -> "Archive":
+    def collect(cls, source: Source, images: Iterable[Named], host: str = "", *, referrers: bool = False) -> "Archive":
         """All that these images need, named as below the registry `host`; with what refers to them, if wanted.
 
         Raises:
@@ -77,8 +73,8 @@ class Archive:
     @property
     def size(self) -> int:
         """The bytes of the archive."""
-        names = sum(len(header) + _padded(size) for header, size in self._headers())
-        return names + len(_END)
+        names = sum(len(block) + padded(size) for block, size in self._headers())
+        return names + len(END)
 
     def chunks(self) -> Iterator[bytes]:
         """The archive, piece by piece.
@@ -87,17 +83,24 @@ class Archive:
             DigestInvalid, SizeInvalid, StorageError: the store does not hold what its index says.
         """
         for name, body in self._documents():
-            yield _header(name, len(body)) + body + _padding(len(body))
+            yield header(name, len(body)) + body + padding(len(body))
         endurance = Endurance.patient()
         for entry in self._sorted():
-            yield _header(_path(entry.blob.digest), entry.blob.size)
+            yield header(_path(entry.blob.digest), entry.blob.size)
             if entry.is_manifest:
                 yield self.source.get_manifest(entry.repository, entry.blob.digest).body
             else:
                 with closing(CheckedBlob(self.source, entry.repository, entry.blob, endurance).read(0)) as chunks:
                     yield from chunks
-            yield _padding(entry.blob.size)
-        yield _END
+            yield padding(entry.blob.size)
+        yield END
+
+    def leave_out(self, known: Collection[Digest]) -> int:
+        """Do without the blobs that a reader has already, never without a manifest; how many bytes that saves."""
+        left_out = [each.blob for each in self.entries.values() if not each.is_manifest and each.blob.digest in known]
+        for blob in left_out:
+            del self.entries[blob.digest]
+        return sum(blob.size for blob in left_out)
 
     def _add(self, tree: Tree) -> None:
         for digest, manifest in tree.manifests:
@@ -135,9 +138,9 @@ class Archive:
 
     def _headers(self) -> Iterator[tuple[bytes, int]]:
         for name, body in self._documents():
-            yield _header(name, len(body)), len(body)
+            yield header(name, len(body)), len(body)
         for entry in self.entries.values():
-            yield _header(_path(entry.blob.digest), entry.blob.size), entry.blob.size
+            yield header(_path(entry.blob.digest), entry.blob.size), entry.blob.size
 
     def _sorted(self) -> list[Entry]:
         """Manifests first: a reader of a stream then knows what is to come."""
@@ -172,17 +175,3 @@ def _path(digest: Digest) -> str:
 
 def _json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _header(name: str, size: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = size, 0o644
-    return member.tobuf(tarfile.GNU_FORMAT)  # sizes beyond 8 GiB, names beyond 100 bytes, no time of its own
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % _BLOCK)
-
-
-def _padded(size: int) -> int:
-    return size + -size % _BLOCK

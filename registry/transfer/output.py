@@ -4,7 +4,8 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from registry.storage.roots import sync_directory
@@ -16,16 +17,31 @@ def write_file(path: Path, chunks: Iterable[bytes], size: int) -> None:
     """Write `size` bytes to a file beside `path`, and rename it; whatever goes wrong, nothing is left of it.
 
     Raises:
+        ExportFailed: as `new_file`.
+    """
+    with new_file(path, size) as descriptor:
+        for chunk in chunks:
+            write_all(descriptor, chunk)
+
+
+@contextmanager
+def new_file(path: Path, size: int) -> Iterator[int]:
+    """A file beside `path`, of about `size` bytes, that takes its name when the block ends well; else nothing is left.
+
+    Raises:
         ExportFailed: the disk is too small, or refuses; or another process writes the same file.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
         _require_room(path, size)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise _failure(path, size, error) from error
     try:
-        _fill(descriptor, partial, chunks)
+        lock(descriptor, partial)
+        os.ftruncate(descriptor, 0)  # what a killed run left
+        yield descriptor
+        os.fsync(descriptor)
         partial.rename(path)
         sync_directory(path.absolute().parent)
     except BlockingIOError as error:
@@ -50,22 +66,24 @@ def write_stdout(chunks: Iterable[bytes]) -> None:
         raise ExportFailed("an archive is nothing for a terminal: send standard output to a file or another program")
     try:
         for chunk in chunks:
-            _write(sys.stdout.fileno(), chunk)
+            write_all(sys.stdout.fileno(), chunk)
     except OSError as error:
         raise ExportFailed(f"standard output cannot be written to: {error.strerror}") from error
 
 
-def _fill(descriptor: int, partial: Path, chunks: Iterable[bytes]) -> None:
+def lock(descriptor: int, partial: Path) -> None:
+    """Be the only process that writes this file, as long as the descriptor is open.
+
+    Raises:
+        BlockingIOError: another one is.
+    """
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if not os.path.samestat(os.fstat(descriptor), os.stat(partial)):  # it was just renamed by who held the lock
         raise BlockingIOError
-    os.ftruncate(descriptor, 0)  # what a killed run left
-    for chunk in chunks:
-        _write(descriptor, chunk)
-    os.fsync(descriptor)
 
 
-def _write(descriptor: int, chunk: bytes) -> None:
+def write_all(descriptor: int, chunk: bytes) -> None:
+    """Write every byte of `chunk`."""
     view = memoryview(chunk)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -80,6 +98,6 @@ def _require_room(path: Path, size: int) -> None:
 def _failure(path: Path, size: int, error: OSError) -> ExportFailed:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ExportFailed(
-            f"no space for {path}: the archive takes {human(size)}; name a file on another disk, or export fewer images"
+            f"no space for {path}: the archive takes {human(size)}; name a file on another disk, or free some space"
         )
     return ExportFailed(f"{path} cannot be written: {error.strerror or error}")

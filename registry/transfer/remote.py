@@ -79,6 +79,10 @@ class RegistryTarget:
         """Bring a blob, or have it mounted."""
         self._client.put_blob(name, blob, read, mount_from)
 
+    def mount_blob(self, name: RepositoryName, blob: Descriptor, source: RepositoryName) -> bool:
+        """Let a repository see a blob that `source` has; False where it takes the bytes."""
+        return self._client.mount_blob(name, blob, source)
+
     def publish(self, tree: Tree, tag: Tag | None) -> None:
         """Push the manifests, children first; the tag comes with the root, and last."""
         for digest, manifest in tree.manifests:

@@ -17,8 +17,15 @@ CHUNK = 1024 * 1024
 Chunks = Generator[bytes, None, None]
 
 
-class Source(Protocol):
-    """A place that images can be read from, by several threads at once."""
+class BlobSource(Protocol):
+    """A place that blobs can be read from, by several threads at once."""
+
+    def read_blob(self, name: RepositoryName, blob: Descriptor, offset: int) -> Chunks:
+        """The bytes of a blob from `offset` on, unchecked."""
+
+
+class Source(BlobSource, Protocol):
+    """A place that images can be read from."""
 
     def list_images(self) -> Iterator[Named]:
         """Every tag of every repository."""
@@ -28,9 +35,6 @@ class Source(Protocol):
 
     def list_referrers(self, name: RepositoryName, subject: Digest) -> list[Descriptor]:
         """Manifests of this repository that name `subject`."""
-
-    def read_blob(self, name: RepositoryName, blob: Descriptor, offset: int) -> Chunks:
-        """The bytes of a blob from `offset` on, unchecked."""
 
 
 class StoreSource:
@@ -61,6 +65,10 @@ class StoreSource:
         """The first repository that has this manifest."""
         with self._store.snapshot() as snapshot:
             return next((name for name in snapshot.repositories() if snapshot.has_manifest(name, digest)), None)
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the bytes of a blob are here."""
+        return self._store.find_blob(digest) is not None
 
     def read_blob(self, name: RepositoryName, blob: Descriptor, offset: int) -> Chunks:
         """The bytes of a blob from `offset` on.

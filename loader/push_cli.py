@@ -1,0 +1,134 @@
+"""`k0rdentd bundle push`, which is `k0rdentd load --to`: a bundle into any registry."""
+
+import logging
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from loader.errors import BundleInvalid, LoaderError
+from loader.proof import prove
+from loader.push import Push
+from loader.report import Origin, Outcome, Report, Status, printable
+from loader.selection import Selection
+from loader.source import Source
+from registry.options import credential_options, verify_options
+from registry.transfer.access import Access, logins
+from registry.transfer.patience import Endurance
+from registry.transfer.place import Address
+from registry.transfer.remote import RegistryTarget
+from registry.transfer.signals import interrupt_on_signals
+from registry.transfer.transport import Security
+from registry.units import human
+from registry.verification import Verification
+
+_BUNDLE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@click.argument("to", metavar="REGISTRY")
+@click.option("--include", multiple=True, metavar="GLOB", help="Push only what matches, as repository:tag.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
+@click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Blobs under way at once.")
+@click.option(
+    "--work",
+    type=_BUNDLE,
+    default=Path("/var/tmp"),  # noqa: S108  # on a disk, which /tmp often is not
+    show_default=True,
+    help="Where blobs of a stream wait.",
+)
+@click.option("--spool", type=click.IntRange(0), default=4096, show_default=True, metavar="MB", help="So many of them.")
+@verify_options
+@credential_options
+def push(
+    bundle: Path,
+    to: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    strip_components: int | None,
+    jobs: int,
+    work: Path,
+    spool: int,
+    verify: bool | None,  # noqa: FBT001
+    cosign_key: str | None,
+    cosign_signature: Path | None,
+    username: str | None,
+    password_file: Path | None,
+    authfile: Path | None,
+    ca_file: Path | None,
+    insecure: bool,  # noqa: FBT001
+) -> None:
+    """Push BUNDLE to any registry, https://HOST[:PORT][/PREFIX] or docker://…, straight from the file.
+
+    The signature is checked first, in a pass of its own. Nothing is unpacked: blobs of a plain tar go from where they lie; those of a compressed one wait below --work,
+    --spool megabytes or one blob at a time. What the registry has is passed over; run it again after any
+    interruption.
+    """
+    interrupt_on_signals()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    address = Address.parse(to)
+    login_for = logins((to,), username, password_file, authfile)
+    access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
+    prove(bundle, Verification(verify, cosign_key, cosign_signature))
+    started = time.monotonic()
+    with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
+        report = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
+        run = Push(source, RegistryTarget(client), Selection(include, exclude), access.endurance, jobs)
+        for outcome in run.outcomes(work, spool * 1_000_000):
+            report.add(outcome)
+            click.echo(_line(outcome, report))
+    click.echo(f"{report.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
+    if report.failures:
+        raise LoaderError(f"{len(report.failures)} of {report.members} members failed: see above, and push again")
+    if not report.members:
+        raise BundleInvalid(f"{bundle} holds no image or chart: is it the airgap bundle?")
+
+
+def _line(outcome: Outcome, report: Report) -> str:
+    name = printable(str(outcome.reference or outcome.path))
+    did = "pushed" if outcome.status is Status.LOADED else outcome.status.value
+    tail = f": {printable(outcome.error)}" if outcome.error else f" {human(outcome.size)}"
+    return f"[{report.members}] {did} {name}{tail}"
+
+
+class LoadCommand(click.Command):
+    """`k0rdentd load`, which with `--to` is `bundle push`, and takes the options of that."""
+
+    _to = click.Option(
+        ["--to"],
+        expose_value=False,
+        metavar="REGISTRY",
+        help="Push to this registry, not into a store; the options are those of 'bundle push' then.",
+    )
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), self._to]
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        registry = _value_of("--to", args)
+        if registry is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return push.make_context(f"{info_name} --to", [*registry.others, registry.value], parent, **extra)
+
+
+class _Given(NamedTuple):
+    value: str
+    others: list[str]
+
+
+def _value_of(option: str, args: list[str]) -> _Given | None:
+    """What a command line gives an option, and the rest of it."""
+    for place, each in enumerate(args):
+        if each == option and place + 1 < len(args):
+            return _Given(args[place + 1], [*args[:place], *args[place + 2 :]])
+        if each.startswith(f"{option}="):
+            return _Given(each.partition("=")[2], [*args[:place], *args[place + 1 :]])
+    return None

@@ -1,0 +1,26 @@
+"""`k0rdentd store receipt`."""
+
+from pathlib import Path
+
+import click
+
+from registry.options import storage_option
+from registry.storage.store import Store
+from registry.transfer.output import write_file
+from registry.transfer.receipt import Receipt
+from registry.transfer.source import StoreSource
+from registry.units import human
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@storage_option
+def receipt(out: Path, storage: tuple[Path, ...]) -> None:
+    """Write to OUT, as JSON, what the store holds: its tags and the blobs that they need.
+
+    Carry it to where bundles are made: 'k0rdentd bundle create --since OUT' leaves out what is in it.
+    """
+    found = Receipt.collect(StoreSource(Store.open(storage, create=False)))
+    body = found.to_bytes()
+    write_file(out, (body,), len(body))
+    click.echo(f"{len(found.tags)} tags and {len(found.blobs)} blobs in {out}: {human(len(body))}", err=True)
