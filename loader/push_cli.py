@@ -66,9 +66,9 @@ def push(
 ) -> None:
     """Push BUNDLE to any registry, https://HOST[:PORT][/PREFIX] or docker://…, straight from the file.
 
-    The signature is checked first, in a pass of its own. Nothing is unpacked: blobs of a plain tar go from where they lie; those of a compressed one wait below --work,
-    --spool megabytes or one blob at a time. What the registry has is passed over; run it again after any
-    interruption.
+    The signature is checked first, in a pass of its own. Nothing is unpacked: blobs of a plain tar go from where
+    they lie; those of a compressed one wait below --work, --spool megabytes or one blob at a time. What the registry
+    has is passed over; run it again after any interruption.
     """
     interrupt_on_signals()
     logging.getLogger("httpx").setLevel(logging.WARNING)

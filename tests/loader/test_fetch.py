@@ -22,6 +22,7 @@ from registry.transfer.transport import Security, Transport
 from tests.conftest import k0rdentd
 from tests.faults.processes import kill_session, start, wait_until
 from tests.registry.transfer.scripted import Handler, Play, Scripted, scripted
+from tests.signing import key_pair
 
 NAME = "airgap-bundle-1.2.3.tar.gz"
 PATH = f"/ent/1.2.3/{NAME}"
@@ -327,12 +328,31 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_bundle_without_a_signature_is_not_even_begun(script: Scripted, tmp_path: Path) -> None:
     script.plays[f"GET {PATH}"] = Files()
-    code, _, err = pull(script, tmp_path)
+    code, _, err = pull(script, tmp_path, "--verify")
     assert code == 1
     assert "go without it with --no-verify" in err
     assert list(tmp_path.iterdir()) == []
     assert pull(script, tmp_path, "--no-verify")[0] == 0
     assert_fetched(tmp_path)
+
+
+@pytest.mark.parametrize("signer", ["the vendor", "somebody else"])
+def test_a_bundle_has_its_name_only_if_its_signature_holds(script: Scripted, tmp_path: Path, signer: str) -> None:
+    vendor, other = key_pair(tmp_path), key_pair(tmp_path, name="other")
+    (tmp_path / "body").write_bytes(BODY)
+    signature = (vendor if signer == "the vendor" else other).sign(tmp_path / "body")
+    script.plays |= {
+        f"GET {PATH}": Files(cut=5_000_000),
+        f"GET {PATH}.sig": lambda handler: handler.answer(200, signature),
+    }
+    code, _, err = pull(script, tmp_path / "here", "--verify", "--cosign-key", str(vendor.public))
+    if signer == "the vendor":
+        assert (code, "not verified" in err) == (0, False)
+        assert_fetched(tmp_path / "here")
+    else:
+        assert code == 1
+        assert "does not fit this file and this key" in err
+        assert not (tmp_path / "here" / NAME).exists()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_what_is_pushed_is_what_a_load_makes_of_it(tmp_path: Path, work: Path, r
     assert "; 0 B sent to" in again.stdout
 
 
+def test_what_nobody_signed_is_not_pushed_unasked(tmp_path: Path, registry: Server) -> None:
+    bundle = write_tar(tmp_path / "b.tar", {"app_1.tar": oci_archive(small_image())})
+    for command in (("bundle", "push", bundle, registry.url), ("load", bundle, "--to", registry.url)):
+        refused = k0rdentd(*command, "--verify")
+        assert refused.returncode == 2
+        assert "nothing proves where" in refused.stderr
+    assert listing(tmp_path / "store") == {}
+
+
 def test_a_prefix_and_a_choice_are_kept(tmp_path: Path, registry: Server) -> None:
     archives = {
         "app_1.tar": oci_archive(small_image()),
