@@ -348,7 +348,7 @@ def test_a_bundle_has_its_name_only_if_its_signature_holds(script: Scripted, tmp
     code, _, err = pull(script, tmp_path / "here", "--verify", "--cosign-key", str(vendor.public))
     if signer == "the vendor":
         assert (code, "not verified" in err) == (0, False)
-        assert_fetched(tmp_path / "here")
+        assert (tmp_path / "here" / NAME).read_bytes() == BODY
     else:
         assert code == 1
         assert "does not fit this file and this key" in err
