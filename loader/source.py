@@ -11,12 +11,11 @@ from typing import BinaryIO, Self
 
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
 from loader.hashing import HashedFile
-from loader.naming import below_root, is_archive
+from loader.naming import below_root, bundle_stem, is_archive
 from loader.stream import EMPTY, ByteStream, FileStream, RawFile, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
 
 _PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
-_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class Source:
 
     def _member(self, name: str, content: Window, fault: MemberInvalid | None) -> Member:
         try:
-            return Member(below_root(name, _bundle_name(self.path), self._strip), content, fault)
+            return Member(below_root(name, bundle_stem(self.path.name), self._strip), content, fault)
         except MemberInvalid as error:
             return Member(name, content, error)
 
@@ -148,10 +147,3 @@ class Source:
 
 def _fault(entry: Entry) -> MemberInvalid | None:
     return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}, not a file")
-
-
-def _bundle_name(path: Path) -> str:
-    for suffix in _SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    return path.name
