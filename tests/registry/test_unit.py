@@ -52,6 +52,7 @@ def test_a_unit_is_printed_for_the_options_and_starts_nothing(tmp_path: Path) ->
         f"--htpasswd={here / 'users'}",
         "--no-access-log",
         "--tls-san=r.example.com",
+        "--no-verify",  # by the environment of all tests
     }
     assert [[str(strange)], [str(here / "relative")]] == values(done.stdout, "ReadWritePaths")
     assert "CAP_NET_BIND_SERVICE" in values(done.stdout, "CapabilityBoundingSet")[0]
