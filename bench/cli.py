@@ -1,6 +1,5 @@
 """`k0rdentd bench`: throughput against real peers. Timings are told, and never fail."""
 
-import logging
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -42,7 +41,6 @@ def bench() -> None:
 @json_option
 def pull(*, rounds: int, seconds: int, tls: bool, json_file: Path | None) -> None:
     """Pull from our registry, from docker-registry and from nginx, each with two processes or cores, in turn."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     machine, sample = Machine.here(), Sample.make()
     click.echo(machine)
     with ExitStack() as stack:

@@ -1,6 +1,5 @@
 """`k0rdentd bundle repack`, `create` and `pull`: bundles made of bundles, stores and registries, or fetched."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,10 @@ from loader.create import create as create_bundle
 from loader.fetch import Download, Progress, disk_refusals, fetch_small, file_digests
 from loader.proof import prove
 from loader.repack import repack as repack_bundle
-from loader.report import printable
 from loader.signature import Check
 from registry.options import credential_options, storage_option
 from registry.storage.store import Store
+from registry.text import printable
 from registry.transfer.access import Access, logins
 from registry.transfer.errors import ReferenceMissing, RegistryRefused
 from registry.transfer.patience import Endurance
@@ -87,7 +86,6 @@ def create(
     the host. With --since the bundle is a delta: it loads where the blobs of the receipt are.
     """
     interrupt_on_signals()
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would drown the ones that count
     known = Receipt.read(since).blobs if since is not None else frozenset()
     hosts = sorted({_host(ref) for ref in refs if is_address(ref)})
     login_for = logins(hosts, username, password_file, authfile)
@@ -132,7 +130,6 @@ def pull(
     was. HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE count. The last line is as of sha256sum.
     """
     interrupt_on_signals()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     url = bundle_url(bundle, url_template)
     with disk_refusals(output):
         output.mkdir(parents=True, exist_ok=True)

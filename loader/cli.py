@@ -16,13 +16,14 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
 from loader.push_cli import LoadCommand, push
-from loader.report import Origin, Report, Status, printable
+from loader.report import Origin, Report, Status
 from loader.selection import Selection
 from loader.signature import SHA256, Check
 from loader.source import Source
 from registry.options import key_option, signature_option, storage_option, verify_options
 from registry.storage.errors import disk_errors
 from registry.storage.store import Store
+from registry.text import printable
 from registry.units import human
 from registry.verification import Verification
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from loader.pipeline import Load
-from loader.report import Outcome, Status, printable
+from loader.report import Outcome, Status
+from registry.text import printable
 from registry.units import human
 
 Show = Callable[[Outcome], None]

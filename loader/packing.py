@@ -15,7 +15,7 @@ from pathlib import Path
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
 from loader.naming import is_archive
-from loader.stream import CHUNK, Extent, Window
+from loader.stream import OneWay, Window
 from loader.tar import Kind, read_entries
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
@@ -142,7 +142,7 @@ def packing(out: Path, room: int, size: int) -> Iterator[Packing]:
         packed.finish()
 
 
-class ChunkStream:
+class ChunkStream(OneWay):
     """Bytes that a generator makes."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -157,15 +157,6 @@ class ChunkStream:
             count -= len(parts[-1])
         return b"".join(parts)
 
-    def skip(self, count: int) -> int:
-        left = count
-        while left and (chunk := self.read(min(left, CHUNK))):
-            left -= len(chunk)
-        return count - left
-
-    def extent(self, count: int) -> Extent | None:
-        return None
-
     def _refill(self) -> bool:
         for chunk in self._chunks:
             if chunk:
@@ -174,7 +165,7 @@ class ChunkStream:
         return False
 
 
-class _Copied:
+class _Copied(OneWay):
     """A member that is written while it is read, also what its reader passes over."""
 
     def __init__(self, content: Window, out: Packing) -> None:
@@ -185,15 +176,6 @@ class _Copied:
         chunk = self._content.read(count)
         self._out.write(chunk)
         return chunk
-
-    def skip(self, count: int) -> int:
-        left = count
-        while left and (chunk := self.read(min(left, CHUNK))):
-            left -= len(chunk)
-        return count - left
-
-    def extent(self, count: int) -> Extent | None:
-        return None
 
 
 def _scan(copied: _Copied, out: Packing) -> Iterator[BlobPlace]:

@@ -1,6 +1,5 @@
 """`k0rdentd bundle push`, which is `k0rdentd load --to`: a bundle into any registry."""
 
-import logging
 import threading
 import time
 from contextlib import closing
@@ -13,10 +12,11 @@ import click
 from loader.errors import BundleInvalid, LoaderError
 from loader.proof import prove
 from loader.push import Push
-from loader.report import Origin, Outcome, Report, Status, printable
+from loader.report import Origin, Outcome, Report, Status
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import credential_options, verify_options
+from registry.text import printable
 from registry.transfer.access import Access, logins
 from registry.transfer.patience import Endurance
 from registry.transfer.place import Address
@@ -71,7 +71,6 @@ def push(
     has is passed over; run it again after any interruption.
     """
     interrupt_on_signals()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     address = Address.parse(to)
     login_for = logins((to,), username, password_file, authfile)
     access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)

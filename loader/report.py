@@ -115,9 +115,3 @@ class Report:
         brought = max(self.held, self.bytes, self.read_bytes)
         counts = {"images": self.images, "failed": self.counts[Status.FAILED], "bytes": brought}
         return {"state": state, **counts, "origin": self.origin.to_json()}
-
-
-def printable(text: str, limit: int = 400) -> str:
-    """What a bundle calls its members, harmless for a terminal and a log: one line, nothing invisible, not endless."""
-    shown = text if len(text) <= limit else f"{text[:limit]}…"
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)

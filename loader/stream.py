@@ -82,7 +82,26 @@ class FileStream:
         return Extent(self._path, self._file.tell(), count)
 
 
-class DecompressedStream:
+class OneWay:
+    """What can only be read: to pass over bytes is to read them, and no other process can get at them."""
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes, fewer only at the end."""
+        raise NotImplementedError
+
+    def skip(self, count: int) -> int:
+        """Pass over `count` bytes; returns how many there were."""
+        left = count
+        while left and (chunk := self.read(min(left, CHUNK))):
+            left -= len(chunk)
+        return count - left
+
+    def extent(self, count: int) -> Extent | None:  # as of every ByteStream
+        """None: they lie in no plain file."""
+        return None
+
+
+class DecompressedStream(OneWay):
     """What a decompressor makes of a file."""
 
     def __init__(self, path: Path, reader: io.BufferedIOBase) -> None:
@@ -96,15 +115,6 @@ class DecompressedStream:
             raise BundleInvalid(
                 f"{self._path} is damaged or incomplete ({error}): copy it anew and load again"
             ) from error
-
-    def skip(self, count: int) -> int:
-        left = count
-        while left and (chunk := self.read(min(left, CHUNK))):
-            left -= len(chunk)
-        return count - left
-
-    def extent(self, count: int) -> Extent | None:
-        return None
 
 
 class Window:

@@ -169,5 +169,9 @@ def logging_config(settings: LogSettings, handler: str = "logging.StreamHandler"
         "filters": {"bounded": {"()": "registry.logs.Bounded"}},
         "handlers": {"stderr": {"class": handler, "formatter": settings.form, "filters": ["bounded"]}},
         "root": {"level": settings.level.upper(), "handlers": ["stderr"]},
-        "loggers": {"gunicorn.error": errors, "registry.access": requests},
+        "loggers": {
+            "gunicorn.error": errors,
+            "registry.access": requests,
+            "httpx": {"level": "WARNING"},  # a line a request would drown the ones that count
+        },
     }

@@ -1,6 +1,5 @@
 """`k0rdentd store export` and `k0rdentd store copy`."""
 
-import logging
 import threading
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ import click
 
 from registry.oci.digest import Digest
 from registry.options import credential_options, storage_option
+from registry.selection import Globs
 from registry.storage.store import Store
 from registry.transfer.access import Access, logins
 from registry.transfer.copying import Copy, Outcome, Status
@@ -22,12 +22,13 @@ from registry.transfer.output import write_file, write_stdout
 from registry.transfer.patience import Endurance
 from registry.transfer.place import Address, is_address
 from registry.transfer.remote import RegistrySource, RegistryTarget
-from registry.transfer.selection import Named, Selection, is_digest
+from registry.transfer.selection import Named, is_digest
 from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
 from registry.transfer.target import StoreTarget, Target
-from registry.transfer.text import human, printable
+from registry.transfer.text import printable
 from registry.transfer.transport import Security
+from registry.units import human
 
 _THE_STORE = "store:"
 _GLOB = frozenset("*?[")
@@ -113,18 +114,17 @@ def copy(
     these are copied, and the registry need not list what it has. Run it again after any interruption.
     """
     interrupt_on_signals()
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would drown the ones that count
     login_for = logins((src, dst), username, password_file, authfile)
     access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
     started = time.monotonic()
     with _source(src, storage, access) as source, _target(dst, storage, access) as target:
-        images = _wanted(source, refs, Selection(include, exclude))
+        images = _wanted(source, refs, Globs(include, exclude))
         run = Copy(source, target, access.endurance, jobs=jobs, referrers=referrers)
         outcomes = _show(run.outcomes(images), len(images))
     _summarize(outcomes, run.sent, time.monotonic() - started)
 
 
-def _wanted(source: Source, refs: Sequence[str], selection: Selection) -> list[Named]:
+def _wanted(source: Source, refs: Sequence[str], selection: Globs) -> list[Named]:
     images = dict.fromkeys(Named.parse(ref) for ref in refs) if refs else dict.fromkeys(source.list_images())
     return [image for image in images if selection.admits(image)]
 

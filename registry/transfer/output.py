@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registry.storage.roots import sync_directory
 from registry.transfer.errors import ExportFailed
-from registry.transfer.text import human
+from registry.units import human
 
 
 def write_file(path: Path, chunks: Iterable[bytes], size: int) -> None:

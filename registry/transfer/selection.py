@@ -1,7 +1,6 @@
-"""Which images are meant: names, digests and globs over `repository:tag`."""
+"""Which images are meant: by name or by digest."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Self
 
 from registry.oci.digest import Digest
@@ -35,20 +34,6 @@ class Named:
 
     def __str__(self) -> str:
         return f"{self.repository}{'@' if self.tag is None else ':'}{self.reference}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Globs over `repository:tag`: without `include` all are wanted, and `exclude` has the last word."""
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    def admits(self, image: Named) -> bool:
-        """Whether this image is wanted."""
-        name = str(image)
-        included = not self.include or any(fnmatchcase(name, glob) for glob in self.include)
-        return included and not any(fnmatchcase(name, glob) for glob in self.exclude)
 
 
 def is_digest(text: str) -> bool:

@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 from registry.oci.reference import RepositoryName
+from registry.selection import Globs
 from registry.transfer.errors import LoginInvalid, PlaceInvalid
 from registry.transfer.login import Login, read_authfile, read_password
 from registry.transfer.place import Address, require_safe
-from registry.transfer.selection import Named, Selection
+from registry.transfer.selection import Named
 
 
 def test_an_address_puts_its_path_in_front_of_every_repository() -> None:
@@ -65,7 +66,7 @@ def test_a_password_file_holds_one_line_and_a_login_does_not_show_it() -> None:
 
 
 def test_globs_are_over_repository_and_tag_and_exclude_has_the_last_word() -> None:
-    selection = Selection(("charts/*",), ("*:2",))
+    selection = Globs(("charts/*",), ("*:2",))
     assert selection.admits(Named.parse("charts/app:1"))
     assert not selection.admits(Named.parse("charts/app:2"))
     assert not selection.admits(Named.parse("app:1"))
