@@ -52,9 +52,9 @@ class Server:
 
     @property
     def workers(self) -> list[int]:
-        """Process ids of its gunicorn workers."""
+        """Process ids of its gunicorn workers: not the load that it may have started, nor what is left of one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"\0load\0" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [int(child) for child in children if b"\0registry\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def free_port() -> int:

@@ -40,13 +40,13 @@ def one_worker(tmp_path: Path) -> Iterator[tuple[Server, dict[int, Digest]]]:
 def traced(process: int, output: Path, calls: str = CALLS, *options: str) -> Iterator[None]:
     """The system calls of a process and its threads, by default those by which it sends, written to `output`."""
     command = ["strace", "-f", "-e", f"trace={calls}", *options, "-o", str(output), "-p", str(process)]
-    tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
-    assert tracer.stderr is not None
-    assert b"attached" in tracer.stderr.readline()
-    yield
-    tracer.send_signal(signal.SIGINT)
-    tracer.wait(10)
-    tracer.stderr.close()
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
+        assert tracer.stderr is not None
+        try:
+            assert b"attached" in tracer.stderr.readline()
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
 
 
 @pytest.mark.client
