@@ -47,6 +47,7 @@ KEEPERS = {
         "registry/server/application.py",
         "registry/server/arbiter.py",
         "registry/server/request.py",
+        "registry/server/loop.py",
         "registry/server/worker.py",
     },
 }
