@@ -31,6 +31,7 @@ ALLOWED = {
         "registry.oci",
         "registry.storage",
         "registry.transfer",
+        "registry.credentials",
         "registry.options",
         "registry.selection",
         "registry.text",
