@@ -152,13 +152,13 @@ class Store:
         """
         return self.blobs.open(blob.root, blob.digest)
 
-    def read_blob(self, blob: StoredBlob, first: int, length: int) -> bytes:
-        """A part of a small blob, in one piece.
+    def read_cached_blob(self, blob: StoredBlob, first: int, length: int) -> bytes | None:
+        """A part of a small blob, in one piece; None if it has to come from the disk.
 
         Raises:
             StorageUnusable: as `open_blob`, or the file is too short.
         """
-        return self.blobs.read(blob.root, blob.digest, first, length)
+        return self.blobs.read_cached(blob.root, blob.digest, first, length)
 
     def list_tags(self, name: RepositoryName, last: str, limit: int | None) -> list[Tag]:
         """Up to `limit` tags behind `last`, bytewise sorted.
