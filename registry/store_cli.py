@@ -17,6 +17,7 @@ from registry.storage.drain import drain as drain_root
 from registry.storage.drain import stop_draining
 from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
+from registry.storage.history import Cause, local_user
 from registry.storage.scrub import Verdict
 from registry.storage.scrub import scrub as scrub_store
 from registry.storage.stats import Stats, measure
@@ -216,7 +217,7 @@ def rm(globs: tuple[str, ...], storage: tuple[Path, ...], dry_run: bool, as_json
     if not found:
         raise NothingMatches(f"no image matches {' '.join(globs)}: see 'k0rdentd store ls'")
     count = 0
-    for reference in found if dry_run else remove_tags(opened, found):
+    for reference in found if dry_run else remove_tags(opened, found, Cause("rm", local_user())):
         count += 1
         _tell({"image": str(reference)} if as_json else str(reference))
     did = "would remove" if dry_run else "removed"
