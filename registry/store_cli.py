@@ -12,6 +12,7 @@ from registry.config import Limits
 from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option
+from registry.provenance_cli import audit, explain
 from registry.receipt_cli import receipt
 from registry.storage.drain import drain as drain_root
 from registry.storage.drain import stop_draining
@@ -281,5 +282,5 @@ def _verdicts(counts: Counter[Verdict]) -> str:
     return ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items()) or "none there"
 
 
-for command in (missing, copy, export, receipt):
+for command in (missing, copy, export, receipt, explain, audit):
     store.add_command(command)

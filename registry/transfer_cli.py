@@ -13,6 +13,8 @@ import click
 from registry.oci.digest import Digest
 from registry.options import credential_options, storage_option
 from registry.selection import Globs
+from registry.storage.history import Cause, local_user
+from registry.storage.roots import index_layout
 from registry.storage.store import Store
 from registry.transfer.access import Access, logins
 from registry.transfer.copying import Copy, Outcome, Status
@@ -117,7 +119,7 @@ def copy(
     login_for = logins((src, dst), username, password_file, authfile)
     access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
     started = time.monotonic()
-    with _source(src, storage, access) as source, _target(dst, storage, access) as target:
+    with _source(src, storage, access) as source, _target(dst, storage, access, src) as target:
         images = _wanted(source, refs, Globs(include, exclude))
         run = Copy(source, target, access.endurance, jobs=jobs, referrers=referrers)
         outcomes = _show(run.outcomes(images), len(images))
@@ -167,7 +169,7 @@ def _source(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[So
 
 
 @contextmanager
-def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Target]:
+def _target(text: str, storage: tuple[Path, ...], access: Access, source: str) -> Iterator[Target]:
     with ExitStack() as stack:
         if is_address(text):
             client = access.connect(Address.parse(text))
@@ -177,7 +179,8 @@ def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Ta
             store = Store.open(_roots(text, storage))
             stack.callback(store.close)
             stack.enter_context(store.loading())
-            yield StoreTarget(store)
+            origin = source if is_address(source) else str(index_layout(_roots(source, storage)).root)
+            yield StoreTarget(store, Cause("copy", local_user(), source=origin))
 
 
 def _roots(text: str, storage: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from registry.oci.reference import Reference
 from registry.storage import history
 from registry.storage.environment import Rows
 from registry.storage.errors import HistoryBroken
-from registry.storage.history import NOTHING_BEFORE, Event, Head, Record
+from registry.storage.history import NO_RECORD, Event, Head, Record
 from registry.storage.store import Store
 
 
@@ -51,7 +51,7 @@ class _Walk:
     """The chain up to a record: the hash that the next one has to hold, and what the tags are by then."""
 
     noted: str | None
-    behind: Head = Head(0, NOTHING_BEFORE)
+    behind: Head = NO_RECORD
     broken: str | None = None
     first: Record | None = None
     last: Record | None = None
@@ -66,9 +66,9 @@ class _Walk:
             self.found = number
         try:
             record = Record.from_row(row)
-            self._require_link(number, record)
-            self._follow(record)
             self.first, self.last = self.first or record, record
+            self._follow(record)
+            self._require_link(number, record)
         except HistoryBroken as error:
             self.broken = self.broken or f"record {number}: {error}"
         self.behind = Head(number, own)
@@ -94,7 +94,7 @@ class _Walk:
             said = _two(record.previous, self.behind.hash)
             raise HistoryBroken(f"its link to record {self.behind.number} is broken, one of them was changed: {said}")
         if (number == 1) != (record.event is Event.BEGUN):
-            raise HistoryBroken("the chain begins here")
+            raise HistoryBroken("a chain begins with record 1, and only there")
 
     def _follow(self, record: Record) -> None:
         reference = record.reference

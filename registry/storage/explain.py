@@ -28,10 +28,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is known of an image; `history` is that of its tag or, without one, of its digest."""
+    """All that is known of an image; `history` is that of its tag or, asked for by digest, of all its tags."""
 
-    digest: Digest
-    media_type: str
+    digest: Digest | None
+    """None where only the history knows of it."""
+    media_type: str | None
     manifests: tuple[Part, ...]
     """Its own first."""
     blobs: tuple[Part, ...]
@@ -40,7 +41,7 @@ class Explanation:
     """Those of the repository that name it today."""
     history: tuple[Record, ...]
     origin: tuple[Record, ...]
-    """The record by which the name came to its digest, and those that confirm it; none where nothing is known."""
+    """For each of its names the record by which it came to the digest, and those that confirm it."""
 
     @property
     def size(self) -> int:
@@ -49,24 +50,26 @@ class Explanation:
 
 
 def explain(store: Store, name: RepositoryName, reference: TagOrDigest) -> Explanation:
-    """What the store knows, from one snapshot.
+    """What the store knows, from one snapshot; a name that is gone still has its history.
 
     Raises:
-        ManifestUnknown: the repository has none there.
+        ManifestUnknown: the repository never had one there, as far as the history knows.
     """
     with store.snapshot() as snapshot:
         digest = snapshot.tagged(name, reference) if isinstance(reference, Tag) else reference
         stored = None if digest is None else snapshot.manifest(name, digest)
+        records = tuple(each for each in history.records(snapshot.rows) if _is_about(each, name, reference))
         if stored is None:
-            raise ManifestUnknown(f"{name} has no {reference}")
-        records = [each for each in history.records(snapshot.rows) if _is_about(each, name, reference)]
+            if not records:
+                raise ManifestUnknown(f"{name} has no {reference}")
+            return Explanation(None, None, (), (), (), (), records, ())
         roots = {root.number: root.layout.root for root in store.blobs.roots}
         manifests, blobs = _parts(snapshot, name, stored.digest, roots)
-        referrers = [_part(each, True) for each in snapshot.referrers(name, stored.digest)]
+        referrers = tuple(map(_referrer, snapshot.referrers(name, stored.digest)))
         tags = tuple(tag for tag, tagged in snapshot.tags(name) if tagged == stored.digest)
-    known = tuple(_origin(records, stored.digest))
-    kind = stored.media_type
-    return Explanation(stored.digest, kind, manifests, blobs, tuple(referrers), tags, tuple(records), known)
+    asked = (reference,) if isinstance(reference, Tag) else tags
+    origin = tuple(each for tag in asked for each in _origin(records, Reference(name, tag), stored.digest))
+    return Explanation(stored.digest, stored.media_type, manifests, blobs, referrers, tags, records, origin)
 
 
 def confirm(store: Store, images: Iterable[tuple[Reference, Digest]], cause: Cause) -> None:
@@ -97,10 +100,12 @@ def _is_about(record: Record, name: RepositoryName, reference: TagOrDigest) -> b
     return reference in (record.digest, record.before)
 
 
-def _origin(records: Iterable[Record], digest: Digest) -> list[Record]:
-    """The last record that gave a name to the digest, and what followed; nothing if the last one took it away."""
+def _origin(records: Iterable[Record], reference: Reference, digest: Digest) -> list[Record]:
+    """The last record that gave the name to the digest, and what confirms it; nothing if a later one took it away."""
     known: list[Record] = []
     for record in records:
+        if record.reference != reference:
+            continue
         if record.digest != digest:
             known = []
         elif record.event is Event.CONFIRMED:
@@ -133,8 +138,9 @@ def _parts(
 
 def _blob(snapshot: Snapshot, name: RepositoryName, blob: Descriptor, roots: Mapping[int, Path]) -> Part:
     stored = snapshot.linked_blob(name, blob.digest)
-    return Part(blob.digest, blob.size, blob.media_type, stored is not None, stored and roots.get(stored.root))
+    place = None if stored is None else roots.get(stored.root)
+    return Part(blob.digest, blob.size, blob.media_type, stored is not None, place)
 
 
-def _part(descriptor: Descriptor, is_here: bool) -> Part:
-    return Part(descriptor.digest, descriptor.size, descriptor.artifact_type or descriptor.media_type, is_here)
+def _referrer(descriptor: Descriptor) -> Part:
+    return Part(descriptor.digest, descriptor.size, descriptor.artifact_type or descriptor.media_type)

@@ -26,9 +26,6 @@ from registry.storage import keys
 from registry.storage.environment import Rows
 from registry.storage.errors import HistoryBroken
 
-NOTHING_BEFORE: Final = "0" * 64
-"""What the first record holds in place of a hash."""
-
 _TABLE: Final = "history"
 _HEAD_TABLE: Final = "care"
 _HEAD: Final = b"history"
@@ -143,6 +140,10 @@ class Head:
     hash: str
 
 
+NO_RECORD: Final = Head(0, "0" * 64)
+"""What the first record comes behind."""
+
+
 def head(rows: Rows) -> Head | None:
     """What was last written, None before the chain has begun."""
     row = rows.get(_HEAD_TABLE, _HEAD)
@@ -156,7 +157,7 @@ def begin(rows: Rows) -> None:
     """Begin the chain, unless it has begun: the tags that are there are written down as found."""
     if head(rows) is not None:
         return
-    behind = Head(max((number for number, _ in chain(rows)), default=0), NOTHING_BEFORE)
+    behind = Head(max((number for number, _ in chain(rows)), default=0), NO_RECORD.hash)
     behind = _write(rows, behind, Event.BEGUN)
     for reference, digest in tags(rows):
         behind = _write(rows, behind, Event.FOUND, reference, digest)

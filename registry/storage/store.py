@@ -81,7 +81,7 @@ class Store:
         index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
-            has_history = history.head(change.rows) is not None
+            has_history = history.head(change.rows) is not None or change.count("history") > 0
         if not has_history:
             with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
                 history.begin(change.rows)
