@@ -10,9 +10,12 @@ from loader.ingest import Archive
 from loader.report import Outcome, Report, Status
 from loader.selection import Selection
 from loader.waiting import Candidate, Waiting
+from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
+from registry.oci.reference import Reference
 from registry.storage.blobs import StoredBlob
 from registry.storage.errors import BlobGone, StorageFull
+from registry.storage.explain import confirm
 from registry.storage.store import Image, Store
 
 
@@ -103,6 +106,7 @@ def _candidate(archive: Archive, store: Store, selection: Selection) -> Candidat
 
 
 def _name(candidates: Iterable[Candidate], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
+    present: list[tuple[Reference, Digest]] = []
     for candidate in candidates:
         image = candidate.image
         if image is None:
@@ -113,12 +117,16 @@ def _name(candidates: Iterable[Candidate], store: Store, selection: Selection, r
         report.add(outcome)
         if image is not None and outcome.status is Status.LOADED:
             try:
-                store.publish(image, (report.bundle, report.state("loading")))
+                store.publish(image, (report.bundle, report.state("loading")), report.cause(candidate.path))
             except BlobGone as error:  # a scrub found one of its blobs bad, in this very moment
                 report.withdraw(outcome)
                 outcome = replace(outcome, status=Status.FAILED, error=str(error))
                 report.add(outcome)
+        elif image is not None and outcome.status is Status.PRESENT:
+            present.append((image.reference, image.root))
         yield outcome
+    if report.origin.signer is not None:
+        confirm(store, present, report.cause())
 
 
 def _status(image: Image, store: Store, selection: Selection) -> Status:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.storage.history import Cause, local_user
 from registry.units import human
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise"
@@ -109,6 +110,12 @@ class Report:
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
         rate = self.bytes / seconds / 1e6 if seconds else 0.0
         return f"{', '.join(parts) or 'nothing'}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+
+    def cause(self, member: str | None = None) -> Cause:
+        """For the history of the tags: the bundle, as far as it is proven by now."""
+        origin = self.origin
+        file, sha256, signer = origin.file, origin.sha256, origin.signer
+        return Cause("load", local_user(), bundle=file, member=member, sha256=sha256, signer=signer)
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""

@@ -13,6 +13,8 @@ from registry.credentials import credential_options
 from registry.oci.digest import Digest
 from registry.options import storage_option
 from registry.selection import Globs
+from registry.storage.history import Cause, local_user
+from registry.storage.roots import index_layout
 from registry.storage.store import Store
 from registry.transfer.access import Access, Credentials
 from registry.transfer.copying import Copy, Outcome, Status
@@ -110,7 +112,7 @@ def copy(
     interrupt_on_signals()
     access = credentials.access((src, dst), jobs)
     started = time.monotonic()
-    with _source(src, storage, access) as source, _target(dst, storage, access) as target:
+    with _source(src, storage, access) as source, _target(dst, storage, access, src) as target:
         images = _wanted(source, refs, Globs(include, exclude))
         run = Copy(source, target, access.endurance, jobs=jobs, referrers=referrers)
         outcomes = _show(run.outcomes(images), len(images))
@@ -160,7 +162,7 @@ def _source(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[So
 
 
 @contextmanager
-def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Target]:
+def _target(text: str, storage: tuple[Path, ...], access: Access, source: str) -> Iterator[Target]:
     with ExitStack() as stack:
         if is_address(text):
             client = access.connect(Address.parse(text))
@@ -170,7 +172,8 @@ def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Ta
             store = Store.open(_roots(text, storage))
             stack.callback(store.close)
             stack.enter_context(store.loading())
-            yield StoreTarget(store)
+            origin = source if is_address(source) else str(index_layout(_roots(source, storage)).root)
+            yield StoreTarget(store, Cause("copy", local_user(), source=origin))
 
 
 def _roots(text: str, storage: tuple[Path, ...]) -> tuple[Path, ...]:

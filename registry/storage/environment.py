@@ -13,7 +13,7 @@ import lmdb
 from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
 
 TABLES: Final = (
-    *("blobs", "care", "links", "loads", "manifests", "misses", "referrers"),
+    *("blobs", "care", "history", "links", "loads", "manifests", "misses", "referrers"),
     *("repositories", "revisions", "roots", "tags", "uploads"),
 )
 
