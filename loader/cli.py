@@ -15,7 +15,7 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.pipeline import Load
 from loader.report import Report, human, printable
-from loader.selection import Selection
+from loader.selection import Selection, is_platform
 from loader.source import Source
 from registry.options import storage_option
 from registry.storage.errors import disk_errors
@@ -23,6 +23,13 @@ from registry.storage.store import Store
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
+
+
+def _platforms(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not is_platform(value):
+            raise click.BadParameter(f"{value!r} is not of the form linux/amd64 or linux/arm/v7")
+    return tuple(sorted(set(values)))
 
 
 @click.command()
@@ -34,7 +41,15 @@ _BUNDLE = click.Path(path_type=Path)
 @click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
 @click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
 @click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
-@click.option("--force", is_flag=True, help="Load even if the disk seems too small.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    callback=_platforms,
+    metavar="OS/ARCH[/VARIANT]",
+    help="Of images for several platforms load only this one; may repeat.  [default: all]",
+)
+@click.option("--force", is_flag=True, help="Read a known bundle again; load even if the disk seems too small.")
 @click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here."
@@ -47,6 +62,7 @@ def load(
     exclude: tuple[str, ...],
     prefix: str,
     strip_components: int | None,
+    platforms: tuple[str, ...],
     dry_run: bool,  # noqa: FBT001  # click calls by keyword
     force: bool,  # noqa: FBT001
     progress: str,
@@ -54,10 +70,11 @@ def load(
 ) -> None:
     """Load BUNDLE into a store, which a registry may be serving meanwhile.
 
-    BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, or a directory into which one was unpacked.
+    BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, the first of the pieces of one (.00 or .aa), a
+    directory into which one was unpacked, or - for standard input.
     Run it again after any interruption: what is there is not loaded twice.
     """
-    selection = Selection(include, exclude, prefix)
+    selection = Selection(include, exclude, prefix, platforms)
     settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force)
     with Source(bundle, strip_components) as source:
         if dry_run:

@@ -1,7 +1,6 @@
 """How a running load is shown: a bar on a terminal, a line an image in a log, JSON for machines."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,17 +20,23 @@ def display(form: str, load: Load, write: Callable[[str], None]) -> Iterator[Sho
         with _bar(load) as show:
             yield show
     elif form == "json":
-        started = time.monotonic()
-        yield lambda outcome: write(_json_line(outcome, load, time.monotonic() - started))
+        yield lambda outcome: write(_json_line(outcome, load))
     else:
         yield lambda outcome: write(plain_line(outcome, load))
 
 
 def plain_line(outcome: Outcome, load: Load) -> str:
-    """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`."""
+    """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`, and how far the load is."""
     name = printable(str(outcome.reference or outcome.path))
     tail = f": {printable(outcome.error or '')}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
-    return f"{_count(load)} {outcome.status.value} {name}{tail}"
+    return f"{_count(load)} {outcome.status.value} {name}{tail} ({_pace(load)})"
+
+
+def _pace(load: Load) -> str:
+    """`31 %, 810 MB/s, 17 s left`, of which a pipe gives less."""
+    done = f"{human(load.position)} so far" if load.size is None else f"{100 * load.position // max(1, load.size)} %"
+    left = load.seconds_left
+    return f"{done}, {human(int(load.rate))}/s" + ("" if left is None else f", {left:.0f} s left")
 
 
 def _count(load: Load) -> str:
@@ -40,13 +45,16 @@ def _count(load: Load) -> str:
     return f"[{load.report.members}/{'?' if total is None else total}]"
 
 
-def _json_line(outcome: Outcome, load: Load, seconds: float) -> str:
+def _json_line(outcome: Outcome, load: Load) -> str:
     progress = {
         "index": load.report.members,
         "total": load.total,
         "position": load.position,
         "bundle_size": load.size,
-        "seconds": round(seconds, 3),
+        "bytes": load.report.bytes,
+        "rate": round(load.rate),
+        "seconds": round(load.seconds, 3),
+        "seconds_left": None if load.seconds_left is None else round(load.seconds_left, 1),
     }
     return json.dumps(outcome.to_json() | progress)
 

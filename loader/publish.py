@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from loader.complete import is_complete
 from loader.errors import BundleInvalid, MemberInvalid
 from loader.image import assemble
 from loader.ingest import Archive
 from loader.report import Outcome, Report, Status
 from loader.selection import Selection
-from registry.oci.errors import ManifestUnknown, OCIError
+from registry.oci.errors import OCIError
 from registry.storage.errors import StorageFull
 from registry.storage.store import Image, Store
 
@@ -19,7 +20,7 @@ class _Candidate:
     """An archive whose blobs are in place, and the image in it or the reason why there is none."""
 
     archive: Archive
-    image: Image | None
+    image: Image | None = None
     error: str | None = None
 
 
@@ -58,16 +59,19 @@ def publish(archives: Iterable[Archive], store: Store, selection: Selection, rep
 
 def _candidate(archive: Archive, store: Store, selection: Selection) -> _Candidate:
     try:
-        return _Candidate(archive, assemble(archive, store, selection.prefix))
+        return _Candidate(archive, None if archive.is_excluded else assemble(archive, store, selection))
     except (MemberInvalid, OCIError) as error:
-        return _Candidate(archive, None, str(error))
+        return _Candidate(archive, error=str(error))
 
 
 def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
     for candidate in candidates:
         archive, image = candidate.archive, candidate.image
         if image is None:
-            outcome = Outcome(archive.path, archive.size, Status.FAILED, error=candidate.error)
+            status, reference = (
+                (Status.FAILED, None) if candidate.error else (Status.EXCLUDED, selection.name(archive.path))
+            )
+            outcome = Outcome(archive.path, archive.size, status, reference, error=candidate.error)
         else:
             status = _status(image, store, selection)
             outcome = Outcome(archive.path, archive.size, status, image.reference, image.root)
@@ -80,11 +84,5 @@ def _name(candidates: Iterable[_Candidate], store: Store, selection: Selection, 
 def _status(image: Image, store: Store, selection: Selection) -> Status:
     if not selection.admits(image.reference):
         return Status.EXCLUDED
-    return Status.PRESENT if _is_present(image, store) else Status.LOADED
-
-
-def _is_present(image: Image, store: Store) -> bool:
-    try:
-        return store.get_manifest(image.reference.repository, image.reference.tag).digest == image.root
-    except ManifestUnknown:
-        return False
+    with store.snapshot() as snapshot:
+        return Status.PRESENT if is_complete(snapshot, image.reference, image.root, selection) else Status.LOADED

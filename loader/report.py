@@ -1,7 +1,9 @@
 """What a load did, member by member and in sum; text and JSON of it."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
@@ -18,7 +20,10 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one member; `size` is that of its archive in bytes."""
+    """What became of one member; `size` is that of its archive in bytes.
+
+    `source` tells whether this load read it in the bundle, or an earlier one did and it is still there.
+    """
 
     path: str
     size: int
@@ -26,10 +31,24 @@ class Outcome:
     reference: Reference | None = None
     digest: Digest | None = None
     error: str | None = None
+    source: str = "bundle"
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object]) -> Self:
+        """What `to_json` made this of; errors are not kept."""
+        image, digest = document.get("image"), document.get("digest")
+        return cls(
+            str(document["path"]),
+            int(str(document["size"])),
+            Status(document["outcome"]),
+            Reference.parse(str(image)) if image else None,
+            Digest.parse(str(digest)) if digest else None,
+        )
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
         document: dict[str, object] = {"path": self.path, "size": self.size, "outcome": self.status.value}
+        document["source"] = self.source
         for key, value in (("image", self.reference), ("digest", self.digest), ("error", self.error)):
             if value is not None:
                 document[key] = str(value)

@@ -4,15 +4,18 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import zstandard
-from isal import igzip_lib, igzip_threaded
+from isal import igzip_lib
 
+from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, LoaderError
+from loader.gunzip import Gunzip, Resumption
+from loader.split import Pieces
 
 CHUNK = 1024 * 1024
 
@@ -30,8 +33,19 @@ class Extent:
     size: int
 
 
+class Reader(Protocol):
+    """What a decompressor offers."""
+
+    def read(self, count: int, /) -> bytes:
+        """Up to `count` bytes, fewer only at the end."""
+
+
 class ByteStream(Protocol):
     """A source of bytes."""
+
+    @property
+    def position(self) -> int:
+        """How many bytes have gone by."""
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes, fewer only at the end."""
@@ -49,7 +63,15 @@ class FileStream:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
+        self._size = file_size(file)
+
+    @property
+    def position(self) -> int:
+        return self._file.tell()
+
+    def seek(self, position: int) -> None:
+        """Go on from there."""
+        self._file.seek(position)
 
     def read(self, count: int) -> bytes:
         try:
@@ -63,23 +85,30 @@ class FileStream:
         return self._file.tell() - position
 
     def extent(self, count: int) -> Extent | None:
-        return Extent(self._path, self._file.tell(), count)
+        raw = getattr(self._file, "raw", None)
+        if not isinstance(raw, Pieces):
+            return Extent(self._path, self._file.tell(), count)
+        place = raw.within_one(self._file.tell(), count)
+        return None if place is None else Extent(*place, count)
 
 
 class DecompressedStream:
-    """What a decompressor makes of a file."""
+    """What a decompressor makes of a file, or a pipe brings; `position` is where it begins."""
 
-    def __init__(self, path: Path, reader: io.BufferedIOBase) -> None:
+    def __init__(self, path: Path, reader: Reader, position: int = 0) -> None:
         self._path = path
         self._reader = reader
+        self.position = position
 
     def read(self, count: int) -> bytes:
         try:
-            return self._reader.read(count)
+            chunk = self._reader.read(count)
         except DAMAGE as error:
             raise BundleInvalid(
                 f"{self._path} is damaged or incomplete ({error}): copy it anew and load again"
             ) from error
+        self.position += len(chunk)
+        return chunk
 
     def skip(self, count: int) -> int:
         left = count
@@ -91,6 +120,21 @@ class DecompressedStream:
         return None
 
 
+class GzipStream(DecompressedStream):
+    """What a gzip file holds, from its beginning or from a checkpoint."""
+
+    def __init__(self, path: Path, unpacked: Gunzip, position: int) -> None:
+        super().__init__(path, unpacked, position)
+        self._unpacked = unpacked
+
+    def checkpoint(self, until: int) -> Checkpoint | None:
+        """The newest one that lies before a byte of the output; older ones are forgotten."""
+        found = None
+        while self._unpacked.checkpoints and self._unpacked.checkpoints[0].offset <= until:
+            found = self._unpacked.checkpoints.popleft()
+        return found
+
+
 class Window:
     """The next `size` bytes of a stream, and no byte more."""
 
@@ -99,6 +143,10 @@ class Window:
         self._left = size
         self._truncated = truncated
         self.size = size
+
+    @property
+    def position(self) -> int:
+        return self._stream.position
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes, fewer only at the window's end.
@@ -136,20 +184,63 @@ def unreadable(path: Path, error: OSError) -> BundleInvalid:
     return BundleInvalid(f"cannot read {path}: {error.strerror}: check the medium it is on, or copy it anew")
 
 
-@contextmanager
-def open_stream(path: Path, file: BinaryIO) -> Iterator[ByteStream]:
-    """The bytes of a bundle file; its first bytes tell how it is compressed, whatever it is called."""
+def file_size(file: BinaryIO) -> int:
+    """Bytes of an open file, or of all its pieces."""
+    raw = getattr(file, "raw", None)
+    return raw.size if isinstance(raw, Pieces) else os.fstat(file.fileno()).st_size
+
+
+def is_compressed(path: Path, file: BinaryIO) -> bool:
+    """Whether a seekable file has to be unpacked to be read."""
     try:
-        magic = file.read(4)
         file.seek(0)
+        magic = file.read(4)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return magic.startswith(_GZIP_MAGIC) or magic == _ZSTD_MAGIC
+
+
+@contextmanager
+def open_stream(path: Path, file: BinaryIO, start: Resumption | None = None) -> Iterator[ByteStream]:
+    """The bytes of a bundle file; its first bytes tell how it is compressed, whatever it is called.
+
+    With `start`, which only a gzip file has, those from there on.
+    """
+    try:
+        if file.seekable():
+            file.seek(0)
+        magic = file.read(4)
+        if file.seekable():
+            file.seek(0)
+        else:
+            file = io.BufferedReader(_Again(magic, file), CHUNK)
     except OSError as error:
         raise unreadable(path, error) from error
     if magic.startswith(_GZIP_MAGIC):
         # In a thread of its own: inflating is most of the work, and the bytes are written meanwhile.
-        with igzip_threaded.open(file, "rb", threads=1, block_size=CHUNK) as reader:  # type: ignore[no-untyped-call]
-            yield DecompressedStream(path, reader)
+        with closing(Gunzip(file, start)) as unpacked:
+            yield GzipStream(path, unpacked, start.offset if start else 0)
     elif magic == _ZSTD_MAGIC:
         with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as reader:
             yield DecompressedStream(path, io.BufferedReader(reader, CHUNK))
-    else:
+    elif file.seekable():
         yield FileStream(path, file)
+    else:
+        yield DecompressedStream(path, file)
+
+
+class _Again(io.RawIOBase):
+    """A pipe whose first bytes have been read already."""
+
+    def __init__(self, head: bytes, pipe: BinaryIO) -> None:
+        self._head = head
+        self._pipe = pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than any buffer
+        part = self._head[: len(buffer)] or self._pipe.read(len(buffer))
+        self._head = self._head[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)

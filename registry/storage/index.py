@@ -10,6 +10,7 @@ referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
+              what identifies a bundle        its members that are done with, and where to go on
 uploads       id                              repository, root, and the hashes of its bytes so far, if known
 """
 
