@@ -67,8 +67,11 @@ class Report:
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
     failures: list[Outcome] = field(default_factory=list)
+    known: int = 0
+    """Members that needed no reading."""
 
     def add(self, outcome: Outcome) -> None:
+        self.known += outcome.source != "bundle"
         self.counts[outcome.status] += 1
         self.bytes += outcome.size
         if outcome.status is Status.FAILED:
@@ -87,7 +90,8 @@ class Report:
         """One line for an operator."""
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
         rate = self.bytes / seconds / 1e6 if seconds else 0.0
-        return f"{', '.join(parts) or 'nothing'}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+        known = f" ({self.known} of them known from an earlier load)" if self.known else ""
+        return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""

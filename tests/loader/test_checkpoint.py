@@ -79,7 +79,7 @@ def test_a_block_is_found_at_any_bit(packer: str) -> None:
 
 def test_a_file_that_differs_there_is_not_read_on() -> None:
     packed = bytearray(PACKERS["zlib-6"](PLAIN["hardly"]))
-    (each, *_) = checkpoints(packed)
+    (each, *_) = checkpoints(bytes(packed))
     packed[each.packed - KEPT : each.packed] = PACKERS["zlib-6"](PLAIN["hardly"][::-1])[-KEPT:]
     assert resume_at(BytesIO(packed), each) is None
 
