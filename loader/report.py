@@ -69,9 +69,14 @@ class Report:
     failures: list[Outcome] = field(default_factory=list)
     known: int = 0
     """Members that needed no reading."""
+    read: int = 0
+    """Bytes of those that did."""
 
     def add(self, outcome: Outcome) -> None:
-        self.known += outcome.source != "bundle"
+        if outcome.source == "bundle":
+            self.read += outcome.size
+        else:
+            self.known += 1
         self.counts[outcome.status] += 1
         self.bytes += outcome.size
         if outcome.status is Status.FAILED:
@@ -89,7 +94,7 @@ class Report:
     def summary(self, seconds: float) -> str:
         """One line for an operator."""
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
-        rate = self.bytes / seconds / 1e6 if seconds else 0.0
+        rate = self.read / seconds / 1e6 if seconds else 0.0
         known = f" ({self.known} of them known from an earlier load)" if self.known else ""
         return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
 
