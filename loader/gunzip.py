@@ -112,7 +112,8 @@ class Gunzip:
         members = _Members(self._start)
         position = self._start.packed if self._start else 0
         offset = noted = self._start.offset if self._start else 0
-        self._file.seek(position)
+        if self._start is not None:
+            self._file.seek(position)
         packed = self._start.head if self._start else self._file.read(_CHUNK)
         position += 0 if self._start else len(packed)
         while packed:
