@@ -31,10 +31,13 @@ class Outcome:
     reference: Reference | None = None
     digest: Digest | None = None
     error: str | None = None
+    is_known: bool = False
+    """It needed no reading: an earlier load of the bundle did."""
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
         document: dict[str, object] = {"path": self.path, "size": self.size, "outcome": self.status.value}
+        document["source"] = "earlier load" if self.is_known else "bundle"
         for key, value in (("image", self.reference), ("digest", self.digest), ("error", self.error)):
             if value is not None:
                 document[key] = str(value)
@@ -46,7 +49,7 @@ class Origin:
     """Where the images of a load come from; the file's hash and the signer's are known once they are proven."""
 
     file: str
-    size: int
+    size: int | None
     begun: str
     """UTC, ISO 8601."""
     version: str | None = None
@@ -54,10 +57,12 @@ class Origin:
     sha256: str | None = None
     signer: str | None = None
     """SHA-256 of the public key."""
+    is_recalled: bool = False
+    """An earlier load checked it, and the file was not touched since."""
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in asdict(self).items() if value not in (None, False)}
 
 
 @dataclass(slots=True)
@@ -73,6 +78,9 @@ class Report:
     read_members: int = 0
     """Those that wait for the signature, or did."""
     read_bytes: int = 0
+    known: int = 0
+    """Members that needed no reading."""
+    known_bytes: int = 0
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
     failures: list[Outcome] = field(default_factory=list)
@@ -80,6 +88,8 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         self.bytes += outcome.size
+        self.known += outcome.is_known
+        self.known_bytes += outcome.size * outcome.is_known
         if outcome.status is Status.FAILED:
             self.failures.append(outcome)
         elif outcome.reference is not None and str(outcome.reference.repository).endswith(_ENTERPRISE_CHART):
@@ -94,6 +104,8 @@ class Report:
         """Count it no longer: it fared otherwise in the end."""
         self.counts[outcome.status] -= 1
         self.bytes -= outcome.size
+        self.known -= outcome.is_known
+        self.known_bytes -= outcome.size * outcome.is_known
 
     @property
     def members(self) -> int:
@@ -107,8 +119,9 @@ class Report:
     def summary(self, seconds: float) -> str:
         """One line for an operator."""
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
-        rate = self.bytes / seconds / 1e6 if seconds else 0.0
-        return f"{', '.join(parts) or 'nothing'}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+        rate = (self.bytes - self.known_bytes) / seconds / 1e6 if seconds else 0.0
+        known = f" ({self.known} of them known from an earlier load)" if self.known else ""
+        return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""

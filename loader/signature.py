@@ -6,11 +6,12 @@ log, as `cosign verify-blob --key K --private-infrastructure`.
 
 import base64
 import binascii
+import hashlib
 import json
 import mmap
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -19,12 +20,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from loader.errors import SignatureInvalid
+from loader.hashing import SHA256
 from loader.signer import Signer
 from registry.oci.descriptor import as_object
 from registry.oci.errors import ManifestInvalid
 from registry.verification import Evidence
-
-SHA256 = "sha256"
 
 _LIMIT = 1024 * 1024
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
@@ -82,6 +82,19 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """That a signature holds: SHA-256 of the signed file, of the signature, and of the signer's public key."""
+
+    file: str
+    signature: str
+    signer: str
+
+    def is_by(self, other: Self) -> bool:
+        """Whether it is by the same signature and key, of whatever file."""
+        return (self.signature, self.signer) == (other.signature, other.signer)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One bundle, its signature, and the signer whose it has to be."""
 
@@ -104,7 +117,12 @@ class Check:
         """The digests of the bundle file that are needed; SHA-256 is always among them."""
         return tuple(dict.fromkeys((SHA256, *self._candidates)))
 
-    def require(self, digests: Mapping[str, bytes]) -> None:
+    @property
+    def claim(self) -> Proof:
+        """What is to be proven; of the file nothing is known before it was read."""
+        return Proof("", hashlib.sha256(self.signature.body).hexdigest(), self.signer.fingerprint)
+
+    def require(self, digests: Mapping[str, bytes]) -> Proof:
         """That the signer signed the file with these digests.
 
         Raises:
@@ -115,6 +133,7 @@ class Check:
             raise self._refusal(digests, "is of another file")
         if not self._holds(digests):
             raise self._refusal(digests, "does not fit this file and this key")
+        return replace(self.claim, file=digests[SHA256].hex())
 
     @property
     def _candidates(self) -> tuple[str, ...]:

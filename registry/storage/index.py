@@ -11,6 +11,7 @@ referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
+journals      bundle, number                  what loads remember of it: `journals.py`
 care          kind of work                    how far it is, so that it can be gone on with
 uploads       id                              repository, root, and the hashes of its bytes so far, if known
 misses        upstream, repository, reference  how often that was asked for in vain, when and by whom
