@@ -4,6 +4,7 @@ import base64
 import gzip
 import os
 import shutil
+import subprocess
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from loader.source import Source
 from registry.storage.journals import Journals
 from registry.storage.store import Store
 from registry.verification import Evidence
-from tests.conftest import k0rdentd
+from tests.conftest import COMMAND, k0rdentd
 from tests.images import small_image, write_tar
 from tests.signing import KeyPair, key_pair
 
@@ -86,6 +87,33 @@ def test_a_verified_bundle_that_was_touched_or_copied_is_verified_again(
     os.utime(signed, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not is_known(signed, root, *proof)
     assert is_known(signed, root, *proof)
+
+
+def test_a_bundle_in_pieces_and_one_from_a_pipe_are_verified_like_any_other(
+    tmp_path: Path, signed: Path, pair: KeyPair
+) -> None:
+    body, proof = signed.read_bytes(), ("--verify", "--cosign-key", pair.public)
+    command = [
+        *COMMAND,
+        "load",
+        "-",
+        "-s",
+        str(tmp_path / "piped"),
+        *map(str, proof),
+        "--cosign-signature",
+        f"{signed}.sig",
+    ]
+    for piped, code in ((body, 0), (body[:-1] + b"x", 1)):
+        assert subprocess.run(command, input=piped, capture_output=True, check=False).returncode == code
+    signed.unlink()
+    half = len(body) // 1024 * 512  # the last piece is not larger
+    pieces = [tmp_path / "b.tar.00", tmp_path / "b.tar.01"]
+    for piece, part in zip(pieces, (body[: len(body) - half], body[len(body) - half :]), strict=True):
+        piece.write_bytes(part)
+    assert not is_known(pieces[0], tmp_path / "s", *proof)
+    pieces[1].write_bytes(part[:-1] + b"x")
+    refused = k0rdentd("load", pieces[0], "-s", tmp_path / "other", *proof)
+    assert (refused.returncode, "does not fit" in refused.stderr) == (1, True), refused.stderr
 
 
 @dataclass(frozen=True)
