@@ -84,6 +84,12 @@ class HashedFile:
         """As the file's."""
         return self._file.extent(offset, count)
 
+    def pass_over(self, size: int) -> None:
+        """Let the thread begin at once with what nobody is going to read."""
+        with self._reading:
+            self._put(size)
+            self._frontier = size
+
     def beginning(self, size: int) -> str:
         """The SHA-256 of the first bytes, so many whole MiB that have been read, as they were then."""
         with self._changed:

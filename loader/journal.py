@@ -12,6 +12,7 @@ A next load relies on it without reading the bundle, so what it may rely on is d
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Self
 
 from loader.candidate import Candidate
@@ -24,6 +25,7 @@ from registry.storage.store import Store
 
 # What waits to be written, in bytes: a checkpoint of a bundle comes every 64 MiB only.
 _PENDING = 8 * 1024 * 1024
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,11 @@ class Journal:
         elif self._pending_size > _PENDING:
             self._write(None)
 
-    def known(self) -> Iterator[Candidate]:
-        """Those that need no reading."""
-        return _candidates(self._store, self._key, self._known, self._known)
+    def known(self) -> Iterator[list[Candidate]]:
+        """Those that need no reading, in batches."""
+        candidates = _candidates(self._store, self._key, self._known, self._known)
+        while batch := list(islice(candidates, _BATCH)):
+            yield batch
 
     def all(self) -> Iterator[Candidate]:
         """Every candidate, in order, a page of them in memory."""

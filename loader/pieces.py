@@ -10,10 +10,12 @@ from typing import Self
 
 from loader.errors import BundleInvalid, BundleMissing
 from loader.naming import BUNDLE_SUFFIXES
+from loader.rawfile import GZIP_MAGIC, ZSTD_MAGIC
 
 _ENDS = "|".join(map(re.escape, BUNDLE_SUFFIXES))
 _PIECE = re.compile(rf"(?P<base>.+(?:{_ENDS}))(?P<mark>[.-](?:part[._-]?)?)(?P<count>\d{{1,5}}|[a-z]{{2,5}})")
 _LISTED = 5
+_BLOCK, _USTAR = 512, 257
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _beside(path: Path, base: str) -> list[_Name]:
 
 
 def _require_all(path: Path, named: _Name | None, found: Sequence[_Name]) -> None:
-    first = 1 if found[0].count.isdigit() and found[0].number == 1 else 0
+    first = 1 if found[0].count.isdigit() and found[0].number == 1 and _begins(path.with_name(found[0].at(1))) else 0
     have = {name.number for name in found}
     missing = [found[0].at(number) for number in range(first, max(have)) if number not in have]
     if missing:
@@ -97,6 +99,13 @@ def _require_all(path: Path, named: _Name | None, found: Sequence[_Name]) -> Non
         raise BundleMissing(f"of the bundle {path} these pieces are missing: {', '.join(missing[:_LISTED])}{more}")
     if named is not None and named.number != first:
         raise BundleInvalid(f"{path} is a piece in the middle of a bundle: name the first one, {found[0].at(first)}")
+
+
+def _begins(piece: Path) -> bool:
+    """Whether it looks like the beginning of a bundle: `split` counts from 0, or from where it is told to."""
+    with piece.open("rb") as file:
+        head = file.read(_BLOCK)
+    return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or head[_USTAR : _USTAR + 5] == b"ustar"
 
 
 def _require_sizes(pieces: Sequence[Path]) -> None:

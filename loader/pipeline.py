@@ -98,7 +98,7 @@ class Load:
         if self._check is not None and known.proof is not None:
             origin = self.report.origin
             origin.sha256, origin.signer, origin.is_recalled = known.proof.file, known.proof.signer, True
-        yield from publisher.publish([publisher.journal.known()])
+        yield from publisher.publish(publisher.journal.known())
 
     def _read(self, publisher: Publisher, known: Head | None) -> Iterator[Outcome]:
         """The bundle, or what of it is not known."""
@@ -108,7 +108,7 @@ class Load:
         prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
             archives = Ingest(self.store, pool, self._go_on, self.settings.selection).archives(self.source.members())
-            batches = chain([publisher.journal.known()], durable(archives, self.store, self.settings.selection))
+            batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
             try:
                 yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
             except Untrusted:

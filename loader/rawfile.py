@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 CHUNK: Final = 1024 * 1024
+GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _BUFFER = 64 * 1024  # headers of 512 bytes lie side by side
 
 

@@ -131,10 +131,12 @@ class Source:
             raise unreadable(self.path, error) from error
 
     def hash(self, algorithms: Iterable[str]) -> HashedFile:
-        """Hash the bundle file, all of it, while it is read; to be asked for before that."""
+        """Hash the bundle file, all of it, while it is read; to be asked for before that, and after `resume`."""
         assert self._file is not None
         assert self._hashed is None
         self._file = self._hashed = HashedFile(self.path, self._file, algorithms)
+        if self._start is not None:
+            self._hashed.pass_over(self._start.resumption.begin)
         return self._hashed
 
     def resume(self, checkpoint: Checkpoint, end: int) -> bool:

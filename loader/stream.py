@@ -14,10 +14,8 @@ from isal import igzip_lib
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, LoaderError
 from loader.gunzip import Gunzip, Resumption
-from loader.rawfile import CHUNK, Extent, RawFile
+from loader.rawfile import CHUNK, GZIP_MAGIC, ZSTD_MAGIC, Extent, RawFile
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
 
 
@@ -166,7 +164,7 @@ def unreadable(path: Path, error: OSError) -> BundleInvalid:
 def is_compressed(path: Path, file: RawFile) -> bool:
     """Whether it has to be unpacked to be read; its first bytes tell, whatever it is called."""
     magic = _magic(path, file)
-    return magic.startswith(_GZIP_MAGIC) or magic == _ZSTD_MAGIC
+    return magic.startswith(GZIP_MAGIC) or magic == ZSTD_MAGIC
 
 
 @contextmanager
@@ -175,11 +173,11 @@ def open_stream(path: Path, file: RawFile, start: Resumption | None = None) -> I
     magic = _magic(path, file)
     if file.size is not None:
         file.seek(0)
-    if magic.startswith(_GZIP_MAGIC):
+    if magic.startswith(GZIP_MAGIC):
         # In a thread of its own: inflating is most of the work, and the bytes are written meanwhile.
         with closing(Gunzip(file, start)) as unpacked:
             yield GzipStream(path, unpacked)
-    elif magic == _ZSTD_MAGIC:
+    elif magic == ZSTD_MAGIC:
         unpacker = zstandard.ZstdDecompressor()
         with unpacker.stream_reader(file, read_across_frames=True, closefd=False) as reader:  # type: ignore[arg-type]  # it only reads
             yield DecompressedStream(path, io.BufferedReader(reader, CHUNK))

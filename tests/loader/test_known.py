@@ -9,6 +9,8 @@ import pytest
 from bench.bundle import BundleSpec, Contents, Form
 from bench.corpus import write_bundle
 from bench.layout import oci_archive
+from registry.oci.digest import Digest
+from registry.oci.errors import OCIError
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.storage.index import StoredManifest
@@ -64,26 +66,46 @@ def test_what_was_asked_for_belongs_to_it(loaded: tuple[Path, Path, Contents]) -
     assert not is_known(path, root, "--force")
 
 
-def test_a_missing_tag_or_blob_is_loaded_again(loaded: tuple[Path, Path, Contents]) -> None:
+def test_a_missing_tag_or_link_comes_back_without_reading_and_a_missing_file_by_reading(
+    loaded: tuple[Path, Path, Contents],
+) -> None:
     path, root, contents = loaded
     image = next(member for member in contents.members if member.kind == "image")
     reference = Reference.parse(f"{image.repository}:{image.tag}")
-    for harm in (lose_tag, lose_blob):
-        before = listing(root)
+    before = listing(root)
+    for harm, needs_reading in ((lose_tag, False), (lose_link, False), (lose_file, True)):
         store = Store.open([root])
         harm(store, reference)
+        assert not is_whole(store, reference)
+        assert is_known(path, root) != needs_reading
+        assert is_whole(store, reference)
         store.close()
-        assert not is_known(path, root)
         assert listing(root) == before
-        assert is_known(path, root)
 
 
 def lose_tag(store: Store, reference: Reference) -> None:
     store.delete_manifest(reference.repository, reference.tag)
 
 
-def lose_blob(store: Store, reference: Reference) -> None:
-    """Of the image itself, or of the first one below its index."""
+def lose_link(store: Store, reference: Reference) -> None:
+    store.delete_blob(reference.repository, a_layer(store, reference))
+
+
+def lose_file(store: Store, reference: Reference) -> None:
+    store.blobs.roots[0].layout.blob(a_layer(store, reference)).unlink()
+
+
+def is_whole(store: Store, reference: Reference) -> bool:
+    """Whether its layer can be pulled by its tag."""
+    try:
+        blob = store.stat_blob(reference.repository, a_layer(store, reference))
+    except OCIError:
+        return False
+    return store.blobs.has(blob)
+
+
+def a_layer(store: Store, reference: Reference) -> Digest:
+    """Of the image itself, or of the last one below its index."""
     digest = store.get_manifest(reference.repository, reference.tag).digest
     with store.snapshot() as snapshot:
         waiting = [digest]
@@ -91,8 +113,8 @@ def lose_blob(store: Store, reference: Reference) -> None:
             manifest = parsed(snapshot.manifest(reference.repository, waiting.pop()))
             waiting += [child.digest for child in manifest.children]
             if manifest.layers:
-                lost = manifest.layers[0].digest
-    store.delete_blob(reference.repository, lost)
+                found = manifest.layers[0].digest
+    return found
 
 
 def parsed(stored: StoredManifest | None) -> Manifest:
