@@ -16,10 +16,11 @@ from bench.archive import Archive, Entry
 from bench.layout import Tree, oci_archive
 from loader import gunzip
 from loader.config import LoadSettings
-from loader.errors import SignatureInvalid
+from loader.errors import KeyUnusable, SignatureInvalid
 from loader.identity import identify
 from loader.pipeline import Load
 from loader.report import Outcome, Status
+from loader.signature import Check
 from loader.source import Source
 from registry.storage.journals import Journals
 from registry.storage.store import Store
@@ -114,6 +115,15 @@ def test_a_bundle_in_pieces_and_one_from_a_pipe_are_verified_like_any_other(
     pieces[1].write_bytes(part[:-1] + b"x")
     refused = k0rdentd("load", pieces[0], "-s", tmp_path / "other", *proof)
     assert (refused.returncode, "does not fit" in refused.stderr) == (1, True), refused.stderr
+
+
+def test_an_ed25519_key_says_that_it_cannot_check_a_pipe_or_pieces(tmp_path: Path) -> None:
+    pair = key_pair(tmp_path, "ed25519")
+    evidence = Evidence(str(pair.public), tmp_path / "b.tar.sig")
+    write_tar(tmp_path / "b.tar.00", {})
+    for bundle in (Path("-"), tmp_path / "b.tar.00", tmp_path / "b.tar"):
+        with pytest.raises(KeyUnusable, match="signs a file as one and not its digest"):
+            Check.open(bundle, evidence)
 
 
 @dataclass(frozen=True)
