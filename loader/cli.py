@@ -16,13 +16,12 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.hashing import SHA256
 from loader.pipeline import Load
-from loader.push_cli import LoadCommand, push
+from loader.push_cli import LoadCommand, push, report_option
 from loader.report import Origin, Report, Status
 from loader.selection import Selection, is_platform
 from loader.signature import Check
 from loader.source import Source
 from registry.options import key_option, signature_option, storage_option, verify_options
-from registry.storage.errors import disk_errors
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
@@ -63,9 +62,7 @@ def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     help="Read all of a bundle that an earlier load knows; load even if the disk seems too small.",
 )
 @click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
-@click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here."
-)
+@report_option
 def load(
     bundle: Path,
     storage: tuple[Path, ...],
@@ -111,11 +108,9 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
         for outcome in run.outcomes():
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
-                outcomes.append(outcome.to_json())
+                outcomes.append(outcome)
     if report is not None:
-        with disk_errors(report):
-            document = {"bundle": run.report.bundle, "origin": run.report.origin.to_json(), "members": outcomes}
-            report.write_text(json.dumps(document, indent=2) + "\n")
+        run.report.write(report, outcomes)
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     _tell_failures(run.report)

@@ -1,10 +1,14 @@
 """What a load did, member by member and in sum; text and JSON of it."""
 
 import enum
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.storage.errors import disk_errors
 from registry.units import human
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise"
@@ -122,6 +126,17 @@ class Report:
         rate = (self.bytes - self.known_bytes) / seconds / 1e6 if seconds else 0.0
         known = f" ({self.known} of them known from an earlier load)" if self.known else ""
         return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+
+    def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
+        """All of it as a JSON document.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        members = [outcome.to_json() for outcome in outcomes]
+        document = {"bundle": self.bundle, "origin": self.origin.to_json(), "members": members}
+        with disk_errors(path):
+            path.write_text(json.dumps(document, indent=2) + "\n")
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""
