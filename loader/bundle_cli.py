@@ -16,10 +16,11 @@ from loader.fetch import Download, Progress, disk_refusals, fetch_small, file_di
 from loader.proof import prove
 from loader.repack import repack as repack_bundle
 from loader.signature import Check
-from registry.options import credential_options, storage_option
+from registry.credentials import credential_options
+from registry.options import storage_option
 from registry.storage.store import Store
 from registry.text import printable
-from registry.transfer.access import Access, logins
+from registry.transfer.access import Access, Credentials
 from registry.transfer.errors import ReferenceMissing, RegistryRefused
 from registry.transfer.patience import Endurance
 from registry.transfer.place import Address, is_address
@@ -73,11 +74,7 @@ def create(
     roots: tuple[Path, ...],
     storage: tuple[Path, ...],
     since: Path | None,
-    username: str | None,
-    password_file: Path | None,
-    authfile: Path | None,
-    ca_file: Path | None,
-    insecure: bool,  # noqa: FBT001
+    credentials: Credentials,
 ) -> None:
     """Make the bundle OUT, a plain tar, of images and charts that a store or registries have.
 
@@ -88,8 +85,7 @@ def create(
     interrupt_on_signals()
     known = Receipt.read(since).blobs if since is not None else frozenset()
     hosts = sorted({_host(ref) for ref in refs if is_address(ref)})
-    login_for = logins(hosts, username, password_file, authfile)
-    access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs=4)
+    access = credentials.access(hosts, jobs=4)
     count = size = left_out = 0
     with ExitStack() as stack:
         images = list(_images(refs, roots or storage, access, stack))

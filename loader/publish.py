@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from loader.candidate import Candidate
 from loader.errors import BundleInvalid
@@ -11,7 +11,10 @@ from loader.journal import Journal
 from loader.report import Outcome, Report, Status
 from loader.selection import Selection
 from loader.source import Source
+from registry.oci.digest import Digest
+from registry.oci.reference import Reference
 from registry.storage.errors import BlobGone, StorageFull
+from registry.storage.explain import confirm
 from registry.storage.store import Store
 
 
@@ -23,6 +26,7 @@ class Publisher:
     source: Source
     journal: Journal
     report: Report
+    _present: list[tuple[Reference, Digest]] = field(default_factory=list)
 
     def publish(self, batches: Iterable[Iterable[Candidate]]) -> Iterator[Outcome]:
         """Outcomes in the order of the candidates, each added to the report.
@@ -37,6 +41,7 @@ class Publisher:
                 if not candidate.is_known:
                     self.journal.add(replace(candidate, error=outcome.error), self.source)
                 yield outcome
+        self._confirm()
 
     def publish_proven(self, batches: Iterable[Iterable[Candidate]], prove: Callable[[], None]) -> Iterator[Outcome]:
         """As `publish`, but nothing gets a name before `prove` has returned, which is called when all is read.
@@ -60,6 +65,7 @@ class Publisher:
             if outcome.status is Status.FAILED:
                 self.journal.fail()
             yield outcome
+        self._confirm()
         if fault is not None:
             raise fault
 
@@ -82,12 +88,20 @@ class Publisher:
         self.report.add(outcome)
         if candidate.image is not None and outcome.status is Status.LOADED:
             try:
-                self.store.publish(candidate.image, (self.report.bundle, self.report.state("loading")))
+                state = (self.report.bundle, self.report.state("loading"))
+                self.store.publish(candidate.image, state, self.report.cause(candidate.path))
             except BlobGone as error:  # a scrub found one of its blobs bad, in this very moment
                 self.report.withdraw(outcome)
                 outcome = replace(outcome, status=Status.FAILED, error=str(error))
                 self.report.add(outcome)
+        elif candidate.image is not None and outcome.status is Status.PRESENT:
+            self._present.append((candidate.image.reference, candidate.image.root))
         return outcome
+
+    def _confirm(self) -> None:
+        """Let the history know what the signature says of images that were here before."""
+        if self.report.origin.signer is not None:
+            confirm(self.store, self._present, self.report.cause())
 
     def _status(self, candidate: Candidate) -> Status:
         if candidate.error is not None:

@@ -1,6 +1,5 @@
 """`k0rdentd bundle push`, which is `k0rdentd load --to`: a bundle into any registry."""
 
-import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,14 +14,13 @@ from loader.push import Push
 from loader.report import Origin, Outcome, Report, Status
 from loader.selection import Selection
 from loader.source import Source
-from registry.options import credential_options, verify_options
+from registry.credentials import credential_options
+from registry.options import verify_options
 from registry.text import printable
-from registry.transfer.access import Access, logins
-from registry.transfer.patience import Endurance
+from registry.transfer.access import Credentials
 from registry.transfer.place import Address
 from registry.transfer.remote import RegistryTarget
 from registry.transfer.signals import interrupt_on_signals
-from registry.transfer.transport import Security
 from registry.units import human
 from registry.verification import Verification
 
@@ -64,11 +62,7 @@ def push(
     verify: bool | None,  # noqa: FBT001
     cosign_key: str | None,
     cosign_signature: Path | None,
-    username: str | None,
-    password_file: Path | None,
-    authfile: Path | None,
-    ca_file: Path | None,
-    insecure: bool,  # noqa: FBT001
+    credentials: Credentials,
 ) -> None:
     """Push BUNDLE to any registry, https://HOST[:PORT][/PREFIX] or docker://…, straight from the file.
 
@@ -78,8 +72,7 @@ def push(
     """
     interrupt_on_signals()
     address = Address.parse(to)
-    login_for = logins((to,), username, password_file, authfile)
-    access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
+    access = credentials.access((to,), jobs)
     prove(bundle, Verification(verify, cosign_key, cosign_signature))
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:

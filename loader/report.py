@@ -9,6 +9,7 @@ from pathlib import Path
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
 from registry.storage.errors import disk_errors
+from registry.storage.history import Cause, local_user
 from registry.units import human
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise"
@@ -137,6 +138,12 @@ class Report:
         document = {"bundle": self.bundle, "origin": self.origin.to_json(), "members": members}
         with disk_errors(path):
             path.write_text(json.dumps(document, indent=2) + "\n")
+
+    def cause(self, member: str | None = None) -> Cause:
+        """For the history of the tags: the bundle, as far as it is proven by now."""
+        origin = self.origin
+        file, sha256, signer = origin.file, origin.sha256, origin.signer
+        return Cause("load", local_user(), bundle=file, member=member, sha256=sha256, signer=signer)
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""

@@ -130,27 +130,3 @@ def verify_options(command: Command) -> Command:
     for option in (signature_option, key_option, _verify_option):
         command = option(command)
     return command
-
-
-_READ_FILE = click.Path(path_type=Path, dir_okay=False)
-
-_CREDENTIAL_OPTIONS = (
-    click.option("--username", help="User of the registry."),
-    click.option(
-        "--password-file",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-        help="File of the user's password; - is standard input.",
-    ),
-    click.option(
-        "--authfile", type=_READ_FILE, help="File of credentials, as 'podman login' or 'docker login' writes it."
-    ),
-    click.option("--ca-file", type=_READ_FILE, help="Certificates (PEM) of the authorities to trust."),
-    click.option("--insecure", is_flag=True, help="Take any certificate, and plain http from other machines."),
-)
-
-
-def credential_options(command: Command) -> Command:
-    """Who we are to a registry, and whom we trust: `--username` to `--insecure`."""
-    for option in reversed(_CREDENTIAL_OPTIONS):
-        command = option(command)
-    return command

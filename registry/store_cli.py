@@ -12,11 +12,13 @@ from registry.config import Limits
 from registry.ledger_cli import missing
 from registry.oci.errors import Failure
 from registry.options import storage_option
+from registry.provenance_cli import audit, explain
 from registry.receipt_cli import receipt
 from registry.storage.drain import drain as drain_root
 from registry.storage.drain import stop_draining
 from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
+from registry.storage.history import Cause, local_user
 from registry.storage.scrub import Verdict
 from registry.storage.scrub import scrub as scrub_store
 from registry.storage.stats import Stats, measure
@@ -216,7 +218,7 @@ def rm(globs: tuple[str, ...], storage: tuple[Path, ...], dry_run: bool, as_json
     if not found:
         raise NothingMatches(f"no image matches {' '.join(globs)}: see 'k0rdentd store ls'")
     count = 0
-    for reference in found if dry_run else remove_tags(opened, found):
+    for reference in found if dry_run else remove_tags(opened, found, Cause("rm", local_user())):
         count += 1
         _tell({"image": str(reference)} if as_json else str(reference))
     did = "would remove" if dry_run else "removed"
@@ -280,5 +282,5 @@ def _verdicts(counts: Counter[Verdict]) -> str:
     return ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items()) or "none there"
 
 
-for command in (missing, copy, export, receipt):
+for command in (missing, copy, export, receipt, explain, audit):
     store.add_command(command)

@@ -1,6 +1,5 @@
 """`k0rdentd store export` and `k0rdentd store copy`."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,16 +9,18 @@ from pathlib import Path
 
 import click
 
+from registry.credentials import credential_options
 from registry.oci.digest import Digest
-from registry.options import credential_options, storage_option
+from registry.options import storage_option
 from registry.selection import Globs
+from registry.storage.history import Cause, local_user
+from registry.storage.roots import index_layout
 from registry.storage.store import Store
-from registry.transfer.access import Access, logins
+from registry.transfer.access import Access, Credentials
 from registry.transfer.copying import Copy, Outcome, Status
 from registry.transfer.errors import CopyIncomplete, ReferenceMissing
 from registry.transfer.export import Archive
 from registry.transfer.output import write_file, write_stdout
-from registry.transfer.patience import Endurance
 from registry.transfer.place import Address, is_address
 from registry.transfer.remote import RegistrySource, RegistryTarget
 from registry.transfer.selection import Named, is_digest
@@ -27,7 +28,6 @@ from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
 from registry.transfer.target import StoreTarget, Target
 from registry.transfer.text import printable
-from registry.transfer.transport import Security
 from registry.units import human
 
 _THE_STORE = "store:"
@@ -101,11 +101,7 @@ def copy(
     exclude: tuple[str, ...],
     referrers: bool,  # noqa: FBT001
     jobs: int,
-    username: str | None,
-    password_file: Path | None,
-    authfile: Path | None,
-    ca_file: Path | None,
-    insecure: bool,  # noqa: FBT001
+    credentials: Credentials,
 ) -> None:
     """Copy images from SRC to DST, byte for byte; what is there already is passed over.
 
@@ -114,10 +110,9 @@ def copy(
     these are copied, and the registry need not list what it has. Run it again after any interruption.
     """
     interrupt_on_signals()
-    login_for = logins((src, dst), username, password_file, authfile)
-    access = Access(Security(ca_file, insecure), login_for, Endurance(threading.Event()), jobs)
+    access = credentials.access((src, dst), jobs)
     started = time.monotonic()
-    with _source(src, storage, access) as source, _target(dst, storage, access) as target:
+    with _source(src, storage, access) as source, _target(dst, storage, access, src) as target:
         images = _wanted(source, refs, Globs(include, exclude))
         run = Copy(source, target, access.endurance, jobs=jobs, referrers=referrers)
         outcomes = _show(run.outcomes(images), len(images))
@@ -167,7 +162,7 @@ def _source(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[So
 
 
 @contextmanager
-def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Target]:
+def _target(text: str, storage: tuple[Path, ...], access: Access, source: str) -> Iterator[Target]:
     with ExitStack() as stack:
         if is_address(text):
             client = access.connect(Address.parse(text))
@@ -177,7 +172,8 @@ def _target(text: str, storage: tuple[Path, ...], access: Access) -> Iterator[Ta
             store = Store.open(_roots(text, storage))
             stack.callback(store.close)
             stack.enter_context(store.loading())
-            yield StoreTarget(store)
+            origin = source if is_address(source) else str(index_layout(_roots(source, storage)).root)
+            yield StoreTarget(store, Cause("copy", local_user(), source=origin))
 
 
 def _roots(text: str, storage: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -31,6 +31,7 @@ ALLOWED = {
         "registry.oci",
         "registry.storage",
         "registry.transfer",
+        "registry.credentials",
         "registry.options",
         "registry.selection",
         "registry.text",
@@ -47,6 +48,7 @@ KEEPERS = {
         "registry/server/application.py",
         "registry/server/arbiter.py",
         "registry/server/request.py",
+        "registry/server/loop.py",
         "registry/server/worker.py",
     },
 }

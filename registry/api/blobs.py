@@ -57,8 +57,9 @@ class Blob:
             resp.set_header("Content-Range", str(part))
         first, length = (part.first, part.length) if part else (0, blob.size)
         if length < SENDFILE_FROM:
-            resp.data = self._store.read_blob(blob, first, length)
-            return
+            resp.data = self._store.read_cached_blob(blob, first, length)
+            if resp.data is not None:
+                return
         file = self._store.open_blob(blob)
         file.seek(first)
         resp.stream = file  # the worker sends from the file's position, and closes it

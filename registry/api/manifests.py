@@ -13,6 +13,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, ManifestUnknown
 from registry.oci.reference import RepositoryName, Tag, TagOrDigest
 from registry.storage.condition import Condition
+from registry.storage.history import Cause
 from registry.storage.index import StoredManifest
 from registry.storage.misses import Wanted
 from registry.storage.store import Store
@@ -48,7 +49,7 @@ class Manifest:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
         manifest = oci.Manifest.parse(body, _media_type(req))
         tags = [reference] if isinstance(reference, Tag) else _asked_tags(req)
-        self._store.put_manifest(name, digest, manifest, tags, _condition(req))
+        self._store.put_manifest(name, digest, manifest, tags, _condition(req), _cause(req))
         resp.status = falcon.HTTP_201
         resp.set_headers({"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": str(digest)})
         if isinstance(reference, Digest) and tags:
@@ -60,7 +61,7 @@ class Manifest:
         self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest
     ) -> None:
         """A tag alone, or a manifest with all its tags."""
-        self._store.delete_manifest(name, reference)
+        self._store.delete_manifest(name, reference, _cause(req))
         resp.status = falcon.HTTP_202
 
     def _find(self, req: falcon.Request, name: RepositoryName, reference: TagOrDigest) -> StoredManifest:
@@ -83,6 +84,10 @@ def _media_type(req: falcon.Request) -> str | None:
 def _condition(req: falcon.Request) -> Condition:
     """Our ETags are the digests in quotes, always strong."""
     return Condition(etags(req.get_header("If-Match")), etags(req.get_header("If-None-Match")))
+
+
+def _cause(req: falcon.Request) -> Cause:
+    return Cause("client", user=req.env.get("REMOTE_USER") or None, client=req.remote_addr)
 
 
 def _asked_tags(req: falcon.Request) -> list[Tag]:

@@ -4,13 +4,14 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import accumulate
 
 from registry.pki.certificates import Certificates
 from registry.server.counters import SECONDS, Event, Gauge, Sums
+from registry.storage.care import Run, last_runs
 from registry.storage.errors import StorageError
 from registry.storage.store import Store
 
@@ -135,6 +136,7 @@ def _store_families(store: Store) -> tuple[Family, ...]:
             counts = {table: snapshot.count(table) for table in _TABLES}
             size = snapshot.stored_bytes()
             loads = list(snapshot.load_states())
+            runs = list(last_runs(snapshot))
     except StorageError:
         return (_single(name, "gauge", text, 0),)
     return (
@@ -142,6 +144,7 @@ def _store_families(store: Store) -> tuple[Family, ...]:
         *(_single(f"k0rdentd_store_{table}", "gauge", _TABLES[table], count) for table, count in counts.items()),
         _single("k0rdentd_store_blob_bytes", "gauge", "The sizes of all blobs together.", size),
         *_loads(loads),
+        *_care(runs),
     )
 
 
@@ -159,6 +162,24 @@ def _loads(loads: Iterable[Mapping[str, object]]) -> Iterator[Family]:
     ):
         samples = tuple((bundle, _number(load.get(key))) for bundle, load in counts)
         yield Family(f"k0rdentd_load_{name}", "gauge", text, samples)
+
+
+def _care(runs: Sequence[Run]) -> Iterator[Family]:
+    yield _by_work(
+        "end_timestamp_seconds", "When the last run ended, or was last heard of.", {r.work: r.ended for r in runs}
+    )
+    yield _by_work(
+        "duration_seconds", "How long it took, pauses of a scrub included.", {r.work: r.ended - r.began for r in runs}
+    )
+    yield _by_work("complete", "Whether it came to its end.", {r.work: r.complete for r in runs})
+    yield _by_work("bytes", "Bytes that gc has freed, or scrub has read.", {r.work: r.bytes for r in runs})
+    counts = tuple(({"work": run.work, "what": what}, float(n)) for run in runs for what, n in run.counts.items())
+    yield Family("k0rdentd_store_care_count", "gauge", "What gc has removed, or scrub has found, by kind.", counts)
+
+
+def _by_work(name: str, text: str, values: Mapping[str, float]) -> Family:
+    samples = tuple(({"work": work}, float(value)) for work, value in values.items())
+    return Family(f"k0rdentd_store_care_{name}", "gauge", text, samples)
 
 
 def _disks(store: Store) -> Iterator[Family]:

@@ -186,8 +186,8 @@ class Binaries:
         blob = snapshot.linked_blob(repository, digest)
         if blob is None or blob.size > _CONFIG_LIMIT:
             return None
-        with suppress(ManifestInvalid):
-            fields = as_object(load_json(self._blobs.read(blob.root, blob.digest, 0, blob.size)), "config")
+        with suppress(ManifestInvalid), self._blobs.open(blob.root, blob.digest) as config:
+            fields = as_object(load_json(config.read()), "config")
             if text_field(fields, "os") == "linux":
                 return text_field(fields, "architecture")
         return None

@@ -1,6 +1,7 @@
 """Blobs on disk: opened to be served, written by the one writer there is."""
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -186,24 +187,24 @@ class BlobStore:
         except OSError as error:
             raise disk_error(path, error) from error
 
-    def read(self, root: int, digest: Digest, first: int, length: int) -> bytes:
-        """A part of a blob, in one piece: for small ones.
+    def read_cached(self, root: int, digest: Digest, first: int, length: int) -> bytes | None:
+        """A part of a blob, in one piece, for small ones; None if that would mean to wait for the disk.
 
         Raises:
             StorageUnusable: as `open`, or the file is too short.
         """
-        path = self.path(root, digest)
+        path, content = self.path(root, digest), bytearray(length)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                content = os.pread(descriptor, length, first)
+                count = _read_at_once(descriptor, content, first)
+                if count < length and os.fstat(descriptor).st_size < first + length:
+                    raise StorageUnusable(f"{path} is too short: load or push it again")
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise disk_error(path, error) from error
-        if len(content) != length:
-            raise StorageUnusable(f"{path} is too short: load or push it again")
-        return content
+        return bytes(content) if count == length else None
 
     def disk_bytes(self) -> int:
         """The sizes of all blob files, those of a killed load too, which have no row in the index."""
@@ -243,3 +244,15 @@ def _syncfs(path: Path) -> None:
                 raise OSError(code, os.strerror(code))
         finally:
             os.close(descriptor)
+
+
+def _read_at_once(descriptor: int, content: bytearray, first: int) -> int:
+    """How many bytes the page cache had; of a file system that cannot tell, what there is."""
+    try:
+        return os.preadv(descriptor, [content], first, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return os.preadv(descriptor, [content], first)

@@ -13,7 +13,7 @@ import lmdb
 from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
 
 TABLES: Final = (
-    *("blobs", "care", "journals", "links", "loads", "manifests", "misses"),
+    *("blobs", "care", "history", "journals", "links", "loads", "manifests", "misses"),
     *("referrers", "repositories", "revisions", "roots", "tags", "uploads"),
 )
 

@@ -6,6 +6,7 @@ Failure
     ├── StorageForeign     exit code 2: the directory is something else, or of a newer release
     ├── StorageMissing     exit code 2: there is no store, and none was to be made
     ├── StorageBusy        another process does what only one may do at a time
+    ├── HistoryBroken      exit code 1: the history of the tags is not what was written
     └── StorageUnusable    the directory cannot be read or written
         └── BlobGone       a blob's file was taken away before the blob had a name
 """
@@ -43,6 +44,12 @@ class StorageMissing(StorageError):
 
 class StorageBusy(StorageError):
     """Another process holds what only one may hold."""
+
+
+class HistoryBroken(StorageError):
+    """The history of the tags is not what was written."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class StorageUnusable(StorageError):

@@ -17,6 +17,7 @@ from registry.oci.reference import RepositoryName
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
 from registry.storage.gc import Collection, Policy
+from registry.storage.history import Cause, local_user
 from registry.storage.index import Change, Snapshot
 from registry.storage.inventory import Referral
 from registry.storage.reserve import spending
@@ -93,7 +94,7 @@ def _run(store: Store, check: _Check, *, repair: bool) -> Iterator[Finding]:
     with store.index.snapshot() as snapshot:
         problems = list(check(snapshot))
     if problems and repair:
-        with store.index.change() as change:
+        with store.index.change(Cause("fsck", local_user())) as change:
             problems = list(check(change))
             for mend in [problem.mend for problem in problems if problem.mend is not None]:
                 mend(change)

@@ -33,6 +33,7 @@ from registry.oci.digest import Digest
 from registry.oci.reference import RepositoryName
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
+from registry.storage.care import Run
 from registry.storage.errors import StorageBusy
 from registry.storage.index import Change, Snapshot
 from registry.storage.locks import locked
@@ -101,7 +102,17 @@ class Collection:
                 yield from self._phases()
                 return
             with spending(self.store.layout.reserve):
-                yield from self._phases()
+                yield from self._counted(self._phases())
+
+    def _counted(self, removals: Iterator[Removed]) -> Iterator[Removed]:
+        run = Run("gc")
+        try:
+            for each in removals:
+                run.add(each.kind.value, each.size)
+                yield each
+            run.complete = not self.postponed
+        finally:
+            run.keep(self.store)
 
     def _phases(self) -> Iterator[Removed]:
         yield from self._uploads()

@@ -12,7 +12,8 @@ repositories  repository
 roots         id of a storage root            its number, its path
 loads         bundle                          state and counts of its last load
 journals      bundle, number                  what loads remember of it: `journals.py`
-care          kind of work                    how far it is, so that it can be gone on with
+care          kind of work                    how far it is, and what its last run did
+history       number                          what changed a tag, when, and the hash of the record before: `history.py`
 uploads       id                              repository, root, and the hashes of its bytes so far, if known
 misses        upstream, repository, reference  how often that was asked for in vain, when and by whom
 """
@@ -29,10 +30,11 @@ import orjson
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
-from registry.oci.reference import RepositoryName, Tag
-from registry.storage import keys
+from registry.oci.reference import Reference, RepositoryName, Tag
+from registry.storage import history, keys
 from registry.storage.blobs import StoredBlob, Summary
 from registry.storage.environment import Environment, Reading, Rows
+from registry.storage.history import UNTOLD, Cause, Event
 from registry.storage.misses import Miss, Wanted
 
 
@@ -174,9 +176,16 @@ class Snapshot:
 
 
 class Change(Snapshot):
-    """A write transaction; nothing of it is visible before all of it is durable."""
+    """A write transaction; nothing of it is visible before all of it is durable.
 
-    __slots__ = ()
+    What happens to tags in it goes into the history, with its cause.
+    """
+
+    __slots__ = ("_cause",)
+
+    def __init__(self, rows: Rows, cause: Cause = UNTOLD) -> None:
+        super().__init__(rows)
+        self._cause = cause
 
     def put_blob(self, blob: StoredBlob, told: float) -> None:
         """Remember a blob, and when a client was last told that it is here."""
@@ -200,15 +209,25 @@ class Change(Snapshot):
     def put_tag(self, name: RepositoryName, tag: Tag, digest: Digest) -> None:
         """Move the tag; what it leaves counts as untagged from now on."""
         before = self.tagged(name, tag)
-        if before is not None and before != digest:
+        if before == digest:
+            return
+        if before is not None:
             self._leave_untagged(name, before)
+        history.append(self._rows, Event.SET, self._cause, Reference(name, tag), digest, before)
         self._rows.put("tags", keys.tag_key(name, tag), keys.pack_digest(digest))
+
+    def confirm_tag(self, name: RepositoryName, tag: Tag, digest: Digest) -> None:
+        """Note that the cause of this change knows the same image by this name, if it still is the same."""
+        if self.tagged(name, tag) == digest:
+            history.append(self._rows, Event.CONFIRMED, self._cause, Reference(name, tag), digest, digest)
 
     def delete_tag(self, name: RepositoryName, tag: Tag) -> bool:
         """Whether there was such a tag; what it leaves counts as untagged from now on."""
         before = self.tagged(name, tag)
-        if before is not None:
-            self._leave_untagged(name, before)
+        if before is None:
+            return False
+        self._leave_untagged(name, before)
+        history.append(self._rows, Event.DELETED, self._cause, Reference(name, tag), None, before)
         return self._rows.delete("tags", keys.tag_key(name, tag))
 
     def delete_manifest(self, name: RepositoryName, digest: Digest) -> bool:
@@ -290,14 +309,14 @@ class Index:
         return Snapshots(self._environment.reading())
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[Change]:
+    def change(self, cause: Cause = UNTOLD) -> Iterator[Change]:
         """Changes to the index; all of them or, when the block raises, none.
 
         Raises:
             StorageFull: the disk is; nothing has changed.
         """
         with self._environment.writing() as rows:
-            yield Change(rows)
+            yield Change(rows, cause)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Snapshot]:

@@ -12,8 +12,6 @@ from registry.storage import keys
 from registry.storage.blobs import StoredBlob
 from registry.storage.index import Change, Snapshot
 
-_SCRUB = b"scrub"
-
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -123,20 +121,6 @@ def put_repository(change: Change, name: RepositoryName) -> None:
 
 def delete_repository(change: Change, name: RepositoryName) -> None:
     change.rows.delete("repositories", name.encode())
-
-
-def scrub_place(snapshot: Snapshot) -> Digest | None:
-    """The last blob that an unfinished scrub has read."""
-    row = snapshot.rows.get("care", _SCRUB)
-    return None if row is None else keys.unpack_digest(row)
-
-
-def put_scrub_place(change: Change, digest: Digest | None) -> None:
-    """None: it is finished."""
-    if digest is None:
-        change.rows.delete("care", _SCRUB)
-    else:
-        change.rows.put("care", _SCRUB, keys.pack_digest(digest))
 
 
 def _names(snapshot: Snapshot, table: str) -> Iterator[RepositoryName]:

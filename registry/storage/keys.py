@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 from registry.oci.digest import HEX_LENGTH, Digest
-from registry.oci.reference import RepositoryName, Tag
+from registry.oci.reference import Reference, RepositoryName, Tag
 from registry.storage.misses import Wanted
 
 SEPARATOR: Final = b"\0"
@@ -46,6 +46,12 @@ def repository_prefix(name: RepositoryName) -> bytes:
 
 def tag_key(name: RepositoryName, tag: Tag) -> bytes:
     return name.encode() + SEPARATOR + tag.encode()
+
+
+def unpack_tag_key(key: bytes) -> Reference:
+    """The name that `tag_key` made this of."""
+    name, _, tag = key.partition(SEPARATOR)
+    return Reference(RepositoryName(name.decode()), Tag(tag.decode()))
 
 
 def digest_key(name: RepositoryName, digest: Digest) -> bytes:

@@ -20,6 +20,7 @@ from registry.oci.digest import Digest
 from registry.oci.reference import RepositoryName
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
+from registry.storage.care import Run, last_runs, put_scrub_place, scrub_place
 from registry.storage.errors import StorageBusy, StorageFull, disk_errors
 from registry.storage.locks import locked
 from registry.storage.reading import Checked, Pace, check
@@ -66,28 +67,31 @@ def scrub(store: Store, rate: int | None = None, *, restart: bool = False) -> It
         if not alone:
             raise StorageBusy("another scrub of this store is running: wait for it, or stop it")
         with store.index.snapshot() as snapshot:
-            place = None if restart else inventory.scrub_place(snapshot)
-        yield from _remembering(store, _read_all(store, Pace(rate), place), place)
+            place = None if restart else scrub_place(snapshot)
+            run = next((run for run in last_runs(snapshot) if run.work == "scrub" and place is not None), Run("scrub"))
+        yield from _remembering(store, _read_all(store, Pace(rate), place), place, run)
 
 
-def _remembering(store: Store, scrubbed: Iterator[Scrubbed], place: Digest | None) -> Iterator[Scrubbed]:
+def _remembering(store: Store, scrubbed: Iterator[Scrubbed], place: Digest | None, run: Run) -> Iterator[Scrubbed]:
     """Note now and then how far it is, and when it is done, or stopped."""
     noted = time.monotonic()
     try:
         for each in scrubbed:
             yield each
+            run.add(each.verdict.value, each.blob.size)
             place = each.blob.digest
             if time.monotonic() - noted > _REMEMBER_EVERY:
-                _remember(store, place)
+                _remember(store, place, run)
                 noted = time.monotonic()
-        place = None
+        place, run.complete = None, True
     finally:
-        _remember(store, place)
+        _remember(store, place, run)
 
 
-def _remember(store: Store, place: Digest | None) -> None:
+def _remember(store: Store, place: Digest | None, run: Run) -> None:
     with suppress(StorageFull), store.index.change() as change:  # it only costs the next scrub some reading
-        inventory.put_scrub_place(change, place)
+        put_scrub_place(change, place)
+        run.put(change)
 
 
 def _read_all(store: Store, pace: Pace, place: Digest | None) -> Iterator[Scrubbed]:

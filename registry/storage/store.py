@@ -17,10 +17,12 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
+from registry.storage import history
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import BlobGone, StorageBusy
+from registry.storage.errors import BlobGone, StorageBusy, StorageFull
+from registry.storage.history import UNTOLD, Cause
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.layout import Layout
 from registry.storage.ledger import Ledger
@@ -79,6 +81,10 @@ class Store:
         index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
+            has_history = history.head(change.rows) is not None or change.count("history") > 0
+        if not has_history:
+            with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
+                history.begin(change.rows)
         keep_reserve(index_root(numbered).layout.reserve)
         return cls(BlobStore(numbered), index, upload_limit)
 
@@ -152,13 +158,13 @@ class Store:
         """
         return self.blobs.open(blob.root, blob.digest)
 
-    def read_blob(self, blob: StoredBlob, first: int, length: int) -> bytes:
-        """A part of a small blob, in one piece.
+    def read_cached_blob(self, blob: StoredBlob, first: int, length: int) -> bytes | None:
+        """A part of a small blob, in one piece; None if it has to come from the disk.
 
         Raises:
             StorageUnusable: as `open_blob`, or the file is too short.
         """
-        return self.blobs.read(blob.root, blob.digest, first, length)
+        return self.blobs.read_cached(blob.root, blob.digest, first, length)
 
     def list_tags(self, name: RepositoryName, last: str, limit: int | None) -> list[Tag]:
         """Up to `limit` tags behind `last`, bytewise sorted.
@@ -199,16 +205,16 @@ class Store:
 
     # Writing: content before names
 
-    def publish(self, image: Image, load: tuple[str, dict[str, object]] | None = None) -> None:
+    def publish(self, image: Image, load: tuple[str, dict[str, object]] | None = None, cause: Cause = UNTOLD) -> None:
         """Let an image be seen, whole, in one transaction. Its blobs must be durable.
 
-        `load` is the bundle that it comes from, and how its load stands with this image.
+        `load` is the bundle that it comes from, and how its load stands with this image; `cause` is for the history.
 
         Raises:
             ManifestBlobUnknown: a blob or manifest it needs is neither in it nor in the store.
         """
         name = image.reference.repository
-        with self._index.change() as change:
+        with self._index.change(cause) as change:
             for blob in image.blobs:
                 name_blob(change, self.blobs, blob)
             for digest, manifest in image.manifests:
@@ -238,6 +244,7 @@ class Store:
         manifest: Manifest,
         tags: Sequence[Tag],
         condition: Condition = UNCONDITIONAL,
+        cause: Cause = UNTOLD,
     ) -> None:
         """Store a manifest under its digest and tags, in one transaction.
 
@@ -245,7 +252,7 @@ class Store:
             ManifestBlobUnknown: it needs a blob or manifest that this repository does not have.
             PreconditionFailed: `condition` does not hold for what the first tag, or the digest, is now.
         """
-        with self._index.change() as change:
+        with self._index.change(cause) as change:
             present = digest if change.has_manifest(name, digest) else None
             condition.require(change.tagged(name, tags[0]) if tags else present)
             _require_content(change, name, manifest)
@@ -271,13 +278,13 @@ class Store:
                 return True
             return False
 
-    def delete_manifest(self, name: RepositoryName, reference: TagOrDigest) -> None:
+    def delete_manifest(self, name: RepositoryName, reference: TagOrDigest, cause: Cause = UNTOLD) -> None:
         """Take away a tag alone, or a manifest with every tag on it.
 
         Raises:
             ManifestUnknown: the repository has none there.
         """
-        with self._index.change() as change:
+        with self._index.change(cause) as change:
             if isinstance(reference, Tag):
                 found = change.delete_tag(name, reference)
             else:

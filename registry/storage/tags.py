@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from registry.oci.reference import Reference
+from registry.storage.history import UNTOLD, Cause
 from registry.storage.reserve import spending
 from registry.storage.store import Store
 
@@ -17,11 +18,11 @@ def find_tags(store: Store, globs: Sequence[str]) -> list[Reference]:
     return [each for each in references if any(fnmatchcase(str(each), glob) for glob in globs)]
 
 
-def remove_tags(store: Store, references: Sequence[Reference]) -> Iterator[Reference]:
+def remove_tags(store: Store, references: Sequence[Reference], cause: Cause = UNTOLD) -> Iterator[Reference]:
     """Each as soon as it is gone; one that is gone already is passed over."""
     with spending(store.layout.reserve):
         for first in range(0, len(references), _ROWS):
             batch = references[first : first + _ROWS]
-            with store.index.change() as change:
+            with store.index.change(cause) as change:
                 gone = [each for each in batch if change.delete_tag(each.repository, each.tag)]
             yield from gone

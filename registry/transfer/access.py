@@ -1,6 +1,7 @@
 """How to speak to registries: whom to trust, who we are there, how patient to be."""
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,26 @@ class Access:
         """
         login = self.login_for(address.host)
         return RegistryClient.connect(address, self.security, login, self.endurance, 2 * self.jobs + 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we say that we are, and whom we trust."""
+
+    username: str | None = None
+    password_file: Path | None = None
+    authfile: Path | None = None
+    ca_file: Path | None = None
+    insecure: bool = False
+
+    def access(self, places: Sequence[str], jobs: int) -> Access:
+        """The way to those of `places` that are registries.
+
+        Raises:
+            LoginInvalid, PlaceInvalid: what is said does not fit together, or the places.
+        """
+        login_for = logins(places, self.username, self.password_file, self.authfile)
+        return Access(Security(self.ca_file, self.insecure), login_for, Endurance(threading.Event()), jobs)
 
 
 def logins(

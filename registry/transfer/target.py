@@ -7,6 +7,7 @@ from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestUnknown
 from registry.oci.reference import Reference, RepositoryName, Tag
+from registry.storage.history import Cause
 from registry.storage.store import Image, Store
 from registry.storage.uploads import LOAD_PREFIX
 from registry.transfer.source import Chunks
@@ -38,8 +39,9 @@ class Target(Protocol):
 class StoreTarget:
     """A store to write to; the caller holds `Store.loading()`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, cause: Cause) -> None:
         self._store = store
+        self._cause = cause
 
     def tagged(self, name: RepositoryName, tag: Tag) -> Digest | None:
         """What a tag stands for."""
@@ -80,7 +82,8 @@ class StoreTarget:
             ManifestBlobUnknown: the store lacks what it needs.
         """
         if tag is not None:
-            self._store.publish(Image(Reference(tree.repository, tag), tree.root, tree.manifests, ()))
+            image = Image(Reference(tree.repository, tag), tree.root, tree.manifests, ())
+            self._store.publish(image, cause=self._cause)
             return
         for digest, manifest in tree.manifests:
             self._store.put_manifest(tree.repository, digest, manifest, ())

@@ -29,7 +29,7 @@ from tests.faults.pulling import Puller
 from tests.faults.volume import Volume
 from tests.images import small_image, write_tar
 
-KILLS = 15
+KILLS = int(os.environ.get("CARE_KILLS", "15"))
 CLIENTS = 3
 MIB = 1024 * 1024
 

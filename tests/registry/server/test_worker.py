@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, blob: dict[str, Digest]) ->
     store = Store.open([folder / "store"])
     tree = small_image(size=LARGE)
     publish(store, tree, "app:1")
-    blob["large"] = Digest.parse(tree.below[1].digest)
+    blob["small"], blob["large"] = (Digest.parse(each.digest) for each in tree.below)
     store.close()
     few = ("--workers", "1", "--threads", "2", "--idle-timeout", "2", "--push", "anonymous")
     with serving("-s", folder / "store", *few, log=folder / "log") as running:
@@ -67,13 +67,14 @@ def test_a_hundred_slow_downloads_hold_no_thread(server: Server, blob: dict[str,
         assert Digest.of(body) == blob["large"]
 
 
-def test_what_is_not_in_the_page_cache_is_sent_as_well(server: Server, blob: dict[str, Digest]) -> None:
-    (path,) = (Path(server.log).parent / "store" / "blobs").rglob(blob["large"].hex)
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_what_is_not_in_the_page_cache_is_sent_as_well(server: Server, blob: dict[str, Digest], size: str) -> None:
+    (path,) = (Path(server.log).parent / "store" / "blobs").rglob(blob[size].hex)
     for _ in range(3):
         with path.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        assert Digest.of(httpx.get(f"{server.url}/v2/app/blobs/{blob['large']}").content) == blob["large"]
+        assert Digest.of(httpx.get(f"{server.url}/v2/app/blobs/{blob[size]}").content) == blob[size]
 
 
 @pytest.mark.parametrize("then", ["stays", "ends"])

@@ -1,6 +1,8 @@
 """Bytes become a blob whole and verified, or leave nothing."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, SizeInvalid
 from registry.storage.blobs import BlobWriter
+from registry.storage.errors import StorageUnusable
 from registry.storage.store import Store
 from registry.storage.uploads import UploadFile
+from tests.images import write_blob
 
 
 def files(store: Store, folder: str) -> list[Path]:
@@ -91,3 +95,28 @@ def test_a_blob_may_be_written_again_while_it_is_read(store: Store) -> None:
             blob = writer.commit()
     with store.blobs.open(blob.root, blob.digest) as file:
         assert file.read() == b"abc"
+
+
+def can_tell_what_is_cached(file: int) -> bool:
+    """Not every file system can: a tmpfs has no disk to wait for."""
+    try:
+        os.preadv(file, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except OSError as error:
+        return error.errno != errno.EOPNOTSUPP
+    return True
+
+
+def test_a_part_that_the_page_cache_has_is_read_at_once_and_the_disk_is_not_waited_for(store: Store) -> None:
+    content = bytes(range(256)) * 100
+    blob = write_blob(store, content)
+    assert store.read_cached_blob(blob, 1000, 20_000) == content[1000:21_000]
+    path = store.blobs.path(blob.root, blob.digest)
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        is_told = can_tell_what_is_cached(file.fileno())
+    assert (store.read_cached_blob(blob, 1000, 20_000) is None) == is_told
+    path.read_bytes()
+    assert store.read_cached_blob(blob, 1000, 20_000) is not None
+    os.truncate(path, 20_000)
+    with pytest.raises(StorageUnusable, match="too short"):
+        store.read_cached_blob(blob, 1000, 20_000)

@@ -11,6 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, ManifestBlobUnknown
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage import inventory
+from registry.storage.care import last_runs
 from registry.storage.errors import StorageBusy, StorageUnusable
 from registry.storage.reading import Pace, check
 from registry.storage.scrub import Verdict, scrub
@@ -159,6 +160,9 @@ def test_an_interrupted_scrub_goes_on_where_it_was(store: Store) -> None:
     rest = [each.blob.digest for each in scrub(store)]
     assert set(seen) | set(rest) == set(everything)
     assert len(seen) + len(rest) <= len(everything) + 1
+    with store.index.snapshot() as snapshot:
+        (run,) = last_runs(snapshot)
+    assert (run.complete, run.counts.total()) == (True, len(everything)), "both parts are one run"
     assert [each.blob.digest for each in scrub(store)] == everything
     again = scrub(store)
     list(itertools.islice(again, 15))
