@@ -20,7 +20,7 @@ from tests.signing import key_pair
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = int(os.environ.get("K0RDENTD_KILL_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("K0RDENTD_KILL_ROUNDS", "1"))
 SEED = int(os.environ.get("K0RDENTD_KILL_SEED", "0"))
 KILLS = 3
 KNOWN = "of them known from an earlier load"

@@ -24,7 +24,7 @@ from tests.loader.test_load import load
 KNOWN = "of them known from an earlier load"
 
 
-@pytest.fixture(params=["tar.gz", "tar", "tar.zst", "dir"])
+@pytest.fixture(params=["tar.gz", "dir"])
 def loaded(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, Path, Contents]:
     """A bundle, a store that has it, and what is in it."""
     form: Form = request.param
@@ -151,6 +151,6 @@ def test_a_registry_that_is_started_again_knows_its_bundle(tmp_path: Path) -> No
     write_bundle(BundleSpec(size=3_500_000), path, "tar.gz")
     for life in ("first", "second"):
         with serving("-s", tmp_path / "s", "-b", path, log=tmp_path / life, wait_for="/readyz"):
-            wait_until(lambda life=life: "MB/s)" in (tmp_path / life).read_text().splitlines()[-1], "the load ends")  # type: ignore[misc]
+            wait_until(lambda life=life: "MB/s)" in (tmp_path / life).read_text(), "the load ends")  # type: ignore[misc]
     assert KNOWN not in (tmp_path / "first").read_text()
     assert KNOWN in (tmp_path / "second").read_text()

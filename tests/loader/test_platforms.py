@@ -13,7 +13,7 @@ from tests.e2e.clients import attempt, run
 from tests.images import small_image, write_tar
 from tests.loader.test_load import blob_files, load
 
-FORMS = ("tar", "tar.gz")
+FORMS = ("tar.gz",)
 
 
 @pytest.fixture(params=FORMS)

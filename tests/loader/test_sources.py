@@ -22,8 +22,11 @@ def split(bundle: Path, *options: str) -> None:
     bundle.unlink()
 
 
-@pytest.mark.parametrize("options", [("-d",), (), ("-d", "-a", "3"), ("--numeric-suffixes=1", "-a", "3")], ids=str)
-@pytest.mark.parametrize("form", ["tar.gz", "tar"])
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("tar.gz", ("-d",)), ("tar", ()), ("tar", ("-d", "-a", "3")), ("tar.gz", ("--numeric-suffixes=1", "-a", "3"))],
+    ids=str,
+)
 def test_pieces_are_read_as_one(tmp_path: Path, form: Form, options: tuple[str, ...]) -> None:
     path = tmp_path / f"b.{form}"
     contents = write_bundle(SPEC, path, form)
