@@ -8,7 +8,7 @@ from itertools import chain
 
 from loader.config import LoadSettings
 from loader.errors import BundleInvalid, SignatureInvalid, Untrusted
-from loader.identity import identify
+from loader.identity import Identity, identify
 from loader.ingest import Ingest
 from loader.journal import Head, Journal, recall
 from loader.pace import Pace
@@ -78,11 +78,7 @@ class Load:
             self._check = Check.open(self.source.path, self.settings.evidence)
         found = survey(self.source, self.settings.selection)
         identity = identify(self.source, self.settings, found)
-        known = None
-        if identity is not None and not self.settings.force:
-            known = recall(self.store, identity, self._check.claim if self._check else None)
-        if known is not None and known.checkpoint is not None and not self.source.resume(known.checkpoint, known.end):
-            known = None
+        known = self._recall(identity)
         if not self.settings.force and (known is None or not known.is_finished):
             require_space(self.source, self.store, self.report.held, found)
         journal = Journal(self.store, identity, known)
@@ -91,6 +87,15 @@ class Load:
             yield from self._recalled(publisher, known)
         else:
             yield from self._read(publisher, known)
+
+    def _recall(self, identity: Identity | None) -> Head | None:
+        """What this load need not read."""
+        if identity is None or self.settings.force:
+            return None
+        known = recall(self.store, identity, self._check.claim if self._check else None)
+        if known is None or known.checkpoint is None or self.source.resume(known.checkpoint, known.end):
+            return known
+        return None
 
     def _recalled(self, publisher: Publisher, known: Head) -> Iterator[Outcome]:
         """The whole bundle, without reading it."""
