@@ -9,6 +9,7 @@ from registry.oci.descriptor import Descriptor, as_list, as_object, text_field
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest, load_json
 from registry.oci.mediatype import HELM_CONFIG, MANIFEST_TYPES
+from registry.transfer.export import LEFT_OUT
 
 INDEX = "index.json"
 
@@ -58,7 +59,7 @@ def children_first(root: Digest, manifests: Mapping[Digest, Manifest]) -> Iterat
             yield digest, manifests[digest]
             continue
         waiting.append((digest, True))
-        waiting += [(child.digest, False) for child in manifests[digest].children]
+        waiting += [(child.digest, False) for child in manifests[digest].children if child.digest in manifests]
 
 
 def is_blob(name: str) -> bool:
@@ -85,7 +86,8 @@ def _root_descriptor(body: bytes) -> Descriptor:
 
 
 def _walk(root: Descriptor, documents: Mapping[Digest, bytes], selection: Selection) -> dict[Digest, Manifest]:
-    """The root manifest and all below it; every selected child of an index has to be there."""
+    """The root manifest and all below it; every selected child of an index has to be there, or said to be left out."""
+    left_out = root.annotations.get(LEFT_OUT, "").split()
     manifests: dict[Digest, Manifest] = {}
     waiting = [root]
     while waiting:
@@ -94,7 +96,11 @@ def _walk(root: Descriptor, documents: Mapping[Digest, bytes], selection: Select
             continue
         manifest = _manifest(descriptor, documents)
         manifests[descriptor.digest] = manifest
-        waiting.extend(selection.children(manifest))
+        waiting += [
+            child
+            for child in selection.children(manifest)
+            if child.digest in documents or str(child.digest) not in left_out
+        ]
     return manifests
 
 

@@ -51,6 +51,16 @@ def test_what_is_for_other_platforms_is_left_out_and_comes_with_a_later_load(tmp
     assert set(blob_files(tmp_path / "s")) == whole
 
 
+def test_a_bundle_made_of_what_was_loaded_is_loaded_like_it(tmp_path: Path, bundle: Path) -> None:
+    load(bundle, tmp_path / "s", "--platform", "linux/amd64")
+    made = k0rdentd("bundle", "create", "both:1", "amd:1", tmp_path / "made.tar", "-s", tmp_path / "s")
+    assert made.returncode == 0, made.stderr
+    assert load(tmp_path / "made.tar", tmp_path / "other").returncode == 0
+    before, after = listing(tmp_path / "s"), listing(tmp_path / "other")
+    assert after == {image: before[image] for image in ("both:1", "amd:1")}
+    assert set(blob_files(tmp_path / "other")) <= set(blob_files(tmp_path / "s"))
+
+
 @pytest.mark.client
 def test_skopeo_pulls_the_platform_that_is_there(tmp_path: Path, bundle: Path) -> None:
     load(bundle, tmp_path / "s", "--platform", "linux/amd64")
