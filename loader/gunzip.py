@@ -15,6 +15,7 @@ from loader.rawfile import CHUNK, RawFile
 
 _LIMIT: Final = 2 * CHUNK  # what is unpacked in one step: a bomb comes in pieces, too
 _AHEAD: Final = 3
+_REMEMBERED: Final = 16  # checkpoints that nobody has asked for yet
 _PAUSE: Final = 0.05
 _TRAILER: Final = 8  # CRC32 and ISIZE, RFC 1952
 INTERVAL: Final = 64 * CHUNK  # of output, between two checkpoints
@@ -52,7 +53,7 @@ class Gunzip:
     def __init__(self, file: RawFile, start: Resumption | None = None) -> None:
         self._file = file
         self._start = start
-        self.checkpoints: deque[Checkpoint] = deque()
+        self.checkpoints: deque[Checkpoint] = deque(maxlen=_REMEMBERED)
         self._queue: Queue[bytes | Exception] = Queue(_AHEAD)
         self._stopped = threading.Event()
         self._rest = b""
