@@ -11,9 +11,11 @@ import click
 
 from bench.bundle import Form
 from bench.corpus import ByteSize
+from bench.floor import FLOOR_FORMS, Content, against_floor
 from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
 from bench.machine import Machine
 from bench.peers import all_peers, ours, secured_peers
+from bench.phases import phases as life
 from bench.pull import DEMANDS, TLS_DEMANDS, verdicts
 from bench.pull import measure as measure_pulls
 from bench.report import footprint_line, load_table, others_line, pull_table, verdict_lines, write_json
@@ -69,9 +71,21 @@ def pull(*, rounds: int, seconds: int, tls: bool, json_file: Path | None) -> Non
 @click.option(
     "--earlier/--no-earlier", default=False, help="Compare with tar and five skopeo, as the earlier tool did."
 )
+@click.option("--floor/--no-floor", default=False, help="Compare with what the machine needs at the least, by source.")
+@click.option(
+    "--phases/--no-phases", default=False, help="Compare with a signature, a second load, and one gone on with."
+)
 @json_option
 def load(
-    *, work: Path, sizes: tuple[int, ...], rounds: int, sources: bool, earlier: bool, json_file: Path | None
+    *,
+    work: Path,
+    sizes: tuple[int, ...],
+    rounds: int,
+    sources: bool,
+    earlier: bool,
+    floor: bool,
+    phases: bool,
+    json_file: Path | None,
 ) -> None:
     """Load a generated bundle into fresh stores, and unpack it with tar, in turn."""
     machine, folder = Machine.here(), work.resolve() / "run"
@@ -87,6 +101,13 @@ def load(
             compared.append(_compared(among_sources(forms), folder, rounds))
         if earlier:
             compared.append(_compared(against_earlier(bundle(work.resolve(), size, nested=False)), folder, rounds))
+        if floor:
+            content = Content.of(whole, folder)
+            for form in FLOOR_FORMS:
+                contenders = against_floor(bundle(work.resolve(), size, form), content)
+                compared.append(_compared(contenders, folder, rounds))
+        if phases:
+            compared.append(_compared(life(whole), folder, rounds))
     if json_file:
         write_json(json_file, machine, comparisons=compared, footprints=footprints)
 

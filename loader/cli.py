@@ -14,14 +14,14 @@ from loader.config import LoadSettings, default_jobs
 from loader.contents import Listed, k0rdent_version, list_members
 from loader.display import display
 from loader.errors import LoaderError
+from loader.hashing import SHA256
 from loader.pipeline import Load
-from loader.push_cli import LoadCommand, push
+from loader.push_cli import LoadCommand, push, report_option
 from loader.report import Origin, Report, Status
-from loader.selection import Selection
-from loader.signature import SHA256, Check
+from loader.selection import Selection, is_platform
+from loader.signature import Check
 from loader.source import Source
 from registry.options import key_option, signature_option, storage_option, verify_options
-from registry.storage.errors import disk_errors
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
@@ -29,6 +29,13 @@ from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
+
+
+def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not is_platform(value):
+            raise click.BadParameter(f"{value!r} is not of the form linux/amd64 or linux/arm/v7")
+    return tuple(sorted(set(values)))
 
 
 @click.command(cls=LoadCommand)
@@ -41,11 +48,21 @@ _BUNDLE = click.Path(path_type=Path)
 @click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
 @click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
 @click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
-@click.option("--force", is_flag=True, help="Load even if the disk seems too small.")
-@click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
 @click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here."
+    "--platform",
+    "platforms",
+    multiple=True,
+    callback=_platforms,
+    metavar="OS/ARCH[/VARIANT]",
+    help="Of images for several platforms load only this one; may repeat.  [default: all]",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Read all of a bundle that an earlier load knows; load even if the disk seems too small.",
+)
+@click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
+@report_option
 def load(
     bundle: Path,
     storage: tuple[Path, ...],
@@ -57,6 +74,7 @@ def load(
     exclude: tuple[str, ...],
     prefix: str,
     strip_components: int | None,
+    platforms: tuple[str, ...],
     dry_run: bool,  # noqa: FBT001
     force: bool,  # noqa: FBT001
     progress: str,
@@ -64,12 +82,14 @@ def load(
 ) -> None:
     """Load BUNDLE into a store, which a registry may be serving meanwhile.
 
-    BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, or a directory into which one was unpacked.
-    Run it again after any interruption: what is there is not loaded twice.
+    BUNDLE is a .tar.gz, .tgz, .tar or .tar.zst file, the first of the pieces of one (.00 or .aa), a
+    directory into which one was unpacked, or - for standard input.
+    Run it again after any interruption: it goes on where it was, and a bundle that is loaded is known
+    again without reading it, by its size, times and samples of it. With --force it is read all the same.
     Its signature lies beside it as BUNDLE.sig, and --cosign-key names the signer's public key: no image
     is served before the signature holds. A bundle without them takes --no-verify.
     """
-    selection = Selection(include, exclude, prefix)
+    selection = Selection(include, exclude, prefix, platforms)
     with Source(bundle, strip_components) as source:
         if dry_run:
             _dry_run(source, selection)
@@ -88,11 +108,9 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
         for outcome in run.outcomes():
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
-                outcomes.append(outcome.to_json())
+                outcomes.append(outcome)
     if report is not None:
-        with disk_errors(report):
-            document = {"bundle": run.report.bundle, "origin": run.report.origin.to_json(), "members": outcomes}
-            report.write_text(json.dumps(document, indent=2) + "\n")
+        run.report.write(report, outcomes)
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     _tell_failures(run.report)
@@ -101,7 +119,8 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
 def _provenance(origin: Origin) -> str:
     if origin.sha256 is None:
         return "the signature of the bundle was not checked"
-    return f"the signature holds: file SHA-256 {origin.sha256}, key SHA-256 {origin.signer}"
+    held = "held when it was loaded, and the file was not touched since" if origin.is_recalled else "holds"
+    return f"the signature {held}: file SHA-256 {origin.sha256}, key SHA-256 {origin.signer}"
 
 
 def _interrupt_on_signals(run: Load) -> None:

@@ -12,6 +12,7 @@ import yaml
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import INDEX, is_blob, read_layout
 from loader.naming import reference_for
+from loader.rawfile import Pipe
 from loader.source import Member, Source
 from loader.stream import Window, open_stream
 from loader.tar import Kind, read_entries
@@ -137,7 +138,7 @@ def _chart_version(files: Mapping[str, bytes]) -> str:
 def _chart_yaml(chart: bytes) -> bytes:
     damaged = MemberTruncated("the chart in it ends early")
     # A chart that unpacks without end is cut off: its Chart.yaml stands at the front.
-    with open_stream(Path("chart.tgz"), io.BytesIO(chart)) as stream:
+    with open_stream(Path("chart.tgz"), Pipe(io.BytesIO(chart))) as stream:
         for entry in read_entries(Window(stream, _CHART_LIMIT, damaged), damaged):
             if entry.name.count("/") == 1 and entry.name.endswith("/Chart.yaml") and entry.content.size <= SIZE_LIMIT:
                 return entry.content.read(entry.content.size)

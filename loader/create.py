@@ -41,7 +41,7 @@ def create(
     """Write a bundle that appears whole or not at all; `known` blobs are left out, and a load finds them in its store.
 
     Raises:
-        ImageUnfit: an image has no tag, or is not whole.
+        ImageUnfit: an image has no tag, or nothing of it is there.
         TransferError, OCIError, StorageError: a source cannot be read, or gives other bytes than it should.
         ExportFailed: the disk is too small, or refuses.
     """
@@ -60,6 +60,6 @@ def _member(source: Source, image: Named, known: Collection[Digest]) -> _Member:
     if image.tag is None:
         raise ImageUnfit(f"{image} has no tag, and a bundle names by repository:tag")
     archive = Archive.collect(source, [image])
-    if archive.notes:  # a load takes whole images only
-        raise ImageUnfit(f"{archive.notes[0]}: copy the whole image first, or leave it out")
+    if archive.notes and all(each.is_manifest for each in archive.entries.values()):
+        raise ImageUnfit(f"{image} is an index of which nothing is there: copy the image first, or leave it out")
     return _Member(Reference(image.repository, image.tag), archive, archive.leave_out(known))

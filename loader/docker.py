@@ -11,7 +11,8 @@ from isal import igzip
 
 from loader.errors import MemberInvalid
 from loader.ingest import Archive
-from loader.stream import CHUNK, DAMAGE
+from loader.rawfile import CHUNK
+from loader.stream import DAMAGE
 from registry.oci.descriptor import Descriptor, as_list, as_object
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest, load_json

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from loader.address import FetchFailed
-from loader.stream import CHUNK
+from loader.rawfile import CHUNK
 from registry.oci.errors import Failure
 from registry.storage.roots import sync_directory
 from registry.transfer.errors import AnswerInvalid, Interrupted
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[0-9]{1,19}")
 _STATE_LIMIT = 64 * 1024
 _DOCUMENT_LIMIT = 1024 * 1024
 
-Verify = Callable[[Mapping[str, bytes]], None]
+Verify = Callable[[Mapping[str, bytes]], object]
 """Refuses, by raising a Failure, a file whose digests, by algorithm, are not those of what was signed."""
 
 

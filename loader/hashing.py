@@ -1,14 +1,15 @@
 """A file's digests, taken in the same pass in which the file is read for something else."""
 
 import hashlib
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
-from loader.stream import CHUNK, unreadable
+from loader.rawfile import CHUNK, Extent, RawFile
+from loader.stream import unreadable
+
+SHA256 = "sha256"
 
 # Read and not hashed yet: in memory, and as a distance in the file, where it is the page cache that holds it.
 _HELD_LIMIT = 32 * 1024 * 1024
@@ -22,7 +23,7 @@ class HashedFile:
     reads waits where the thread is too far behind. SHA-256 lets go of Python's lock meanwhile.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, algorithms: Iterable[str]) -> None:
+    def __init__(self, path: Path, file: RawFile, algorithms: Iterable[str]) -> None:
         self._path = path
         self._file = file
         self._hashes = {name: hashlib.new(name) for name in algorithms}
@@ -36,13 +37,30 @@ class HashedFile:
         self._over = False
         self._finished = False
         self._error: OSError | None = None
+        self._beginnings: dict[int, bytes] = {}
         self._thread = threading.Thread(target=self._run, name="hashing", daemon=True)
         self._thread.start()
 
-    def read(self, count: int = -1) -> bytes:
+    @property
+    def size(self) -> int | None:
         """As the file's."""
+        return self._file.size
+
+    @property
+    def position(self) -> int:
+        """As the file's."""
+        return self._file.position
+
+    def head(self, count: int) -> bytes:
+        """As the file's; it only hints at what is to be read."""
+        return self._file.head(count)
+
+    def read(self, count: int = -1) -> bytes:
+        """As the file's; of a pipe nothing more once its digests were asked for."""
         with self._reading:
-            offset = self._file.tell()
+            if self._complete and self._file.size is None:
+                return b""
+            offset = self._file.position
             chunk = self._file.read(count)
             if not self._complete:
                 self._take(offset, chunk)
@@ -54,22 +72,31 @@ class HashedFile:
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
-    def seek(self, offset: int) -> int:
-        """As the file's, from its front."""
-        return self._file.seek(offset)
-
-    def tell(self) -> int:
+    def seek(self, offset: int) -> None:
         """As the file's."""
-        return self._file.tell()
+        self._file.seek(offset)
 
-    def fileno(self) -> int:
-        """As the file's."""
-        return self._file.fileno()
+    def pread(self, buffer: memoryview, offset: int) -> int:
+        """As the file's; it counts as not read."""
+        return self._file.pread(buffer, offset)
 
-    @property
-    def closed(self) -> bool:
+    def extent(self, offset: int, count: int) -> Extent | None:
         """As the file's."""
-        return self._file.closed
+        return self._file.extent(offset, count)
+
+    def pass_over(self, size: int) -> None:
+        """Let the thread begin at once with what nobody is going to read."""
+        with self._reading:
+            self._put(size)
+            self._frontier = size
+
+    def beginning(self, size: int) -> str:
+        """The SHA-256 of the first bytes, so many whole MiB that have been read, as they were then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._hashed >= size)
+            for each in [each for each in self._beginnings if each < size]:
+                del self._beginnings[each]
+            return self._beginnings.get(size, b"").hex()
 
     def digests(self) -> dict[str, bytes]:
         """Those of the whole file, by algorithm; what has not been read of it is read now.
@@ -88,11 +115,12 @@ class HashedFile:
         return {name: each.digest() for name, each in self._hashes.items()}
 
     def close(self) -> None:
-        """End the thread, wherever it is; the file stays open."""
+        """End the thread, wherever it is, and close the file."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
         self._thread.join()
+        self._file.close()
 
     def _take(self, offset: int, chunk: bytes) -> None:
         end = offset + len(chunk)
@@ -144,7 +172,7 @@ class HashedFile:
         buffer = memoryview(bytearray(CHUNK))
         while not self._over and (end is None or self._hashed < end):
             wanted = CHUNK if end is None else min(CHUNK, end - self._hashed)
-            count = os.preadv(self.fileno(), [buffer[:wanted]], self._hashed)
+            count = self._file.pread(buffer[:wanted], self._hashed)
             if count == 0:
                 return
             self._update(buffer[:count])
@@ -158,4 +186,6 @@ class HashedFile:
         with self._changed:
             self._hashed += count
             self._held -= held
+            if self._hashed % CHUNK == 0:
+                self._beginnings[self._hashed] = self._hashes[SHA256].copy().digest()
             self._changed.notify_all()

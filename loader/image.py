@@ -8,6 +8,7 @@ from loader.errors import MemberInvalid
 from loader.ingest import Archive
 from loader.layout import INDEX, blob_documents, read_layout
 from loader.naming import reference_for
+from loader.selection import Selection
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
@@ -28,7 +29,7 @@ class Content:
     versions: Collection[str]
 
 
-def assemble(archive: Archive, store: Store, prefix: str = "") -> Image:
+def assemble(archive: Archive, store: Store, selection: Selection) -> Image:
     """The image that a settled archive holds, under the name its path gives.
 
     Raises:
@@ -38,15 +39,15 @@ def assemble(archive: Archive, store: Store, prefix: str = "") -> Image:
     """
     if archive.fault is not None:
         raise archive.fault
-    content = _oci(archive) if INDEX in archive.documents else _docker(archive, store)
-    reference = reference_for(archive.path, content.versions, prefix)
+    content = _oci(archive, selection) if INDEX in archive.documents else _docker(archive, store)
+    reference = reference_for(archive.path, content.versions, selection.prefix)
     needed = {blob.digest: blob for manifest in content.manifests.values() for blob in manifest.blobs}
     blobs = _blobs(needed.values(), content, store)
     return Image(reference, content.root, tuple(content.manifests.items()), blobs)
 
 
-def _oci(archive: Archive) -> Content:
-    layout = read_layout(archive.documents)
+def _oci(archive: Archive, selection: Selection) -> Content:
+    layout = read_layout(archive.documents, selection)
     blobs = {blob.result().digest: blob.result() for blob in archive.blobs.values()}
     return Content(layout.root, layout.manifests, blob_documents(archive.documents), blobs, layout.versions)
 

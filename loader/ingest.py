@@ -5,12 +5,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
+from loader.platforms import select
 from loader.pool import Pool
+from loader.rawfile import CHUNK, Extent
+from loader.selection import Selection
 from loader.source import Member
-from loader.stream import CHUNK, Window
+from loader.stream import Window
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, OCIError, SizeInvalid
@@ -42,6 +46,10 @@ class Archive:
     held: int = 0
     """Bytes of documents."""
     fault: MemberInvalid | OCIError | None = None
+    is_excluded: bool = False
+    """It is not wanted, by its name or for its platform."""
+    end: int = 0
+    """Where the next member begins in the bundle's tar."""
 
     @property
     def is_settled(self) -> bool:
@@ -61,16 +69,29 @@ class Archive:
                 self.fault = self.fault or MemberInvalid(f"{name}: {error}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A blob whose archive has yet to tell whether it is wanted."""
+
+    name: str
+    digest: Digest | None
+    size: int
+    begin: Callable[[], Blob]
+    forget: Callable[[], None]
+
+
 class Ingest:
     """Takes members in and gives archives out, in the same order, while the pool works behind.
 
     `go_on` is called every few megabytes, and may raise to end it.
     """
 
-    def __init__(self, store: Store, pool: Pool, go_on: Callable[[], None]) -> None:
+    def __init__(self, store: Store, pool: Pool, go_on: Callable[[], None], selection: Selection) -> None:
         self._store = store
         self._pool = pool
         self._go_on = go_on
+        self._selection = selection
+        self._held: list[_Held] = []
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -103,13 +124,50 @@ class Ingest:
             raise fault
 
     def _read(self, member: Member) -> Archive:
-        archive = Archive(member.path, member.content.size, fault=member.fault)
-        if archive.fault is None:
+        archive = Archive(member.path, member.content.size, fault=member.fault, end=member.end)
+        archive.is_excluded = archive.fault is None and not self._selection.may_admit(member.path)
+        if archive.fault is None and not archive.is_excluded:
             try:
                 self._read_entries(member.content, archive)
+                self._choose(archive)
             except (MemberInvalid, OCIError) as error:
                 archive.fault = error
+            finally:
+                self._forget_held()
         return archive
+
+    def _choose(self, archive: Archive) -> None:
+        """With a selection of platforms: let the pool have what is wanted; the rest never becomes a blob."""
+        if not self._selection.platforms:
+            return
+        wanted = select(archive.documents, self._selection)
+        archive.is_excluded = wanted.is_excluded
+        while self._held:
+            held = self._held[-1]
+            known = self._known(held.digest) if held.digest else None
+            if known is not None:
+                archive.blobs[held.name] = known
+            elif wanted.blobs is None or held.digest in wanted.blobs:
+                self._held.pop()
+                self._start(held, archive)
+                continue
+            self._held.pop().forget()
+
+    def _forget_held(self) -> None:
+        while self._held:
+            self._held.pop().forget()
+
+    def _hold(self, held: _Held, archive: Archive) -> None:
+        if self._selection.platforms:
+            self._held.append(held)
+        else:
+            self._start(held, archive)
+
+    def _start(self, held: _Held, archive: Archive) -> None:
+        blob = archive.blobs[held.name] = held.begin()
+        if held.digest is not None:
+            self._seen[held.digest] = blob
+        self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:
         for entry in read_entries(content, MemberTruncated("the archive ends in the middle of a file")):
@@ -127,7 +185,11 @@ class Ingest:
         elif is_blob(name):
             self._take_blob(entry, name, archive)
         elif name.endswith(_LAYER_SUFFIXES):
-            archive.blobs[name] = self._known_layer(name, entry.content.size) or self._submit(b"", entry.content, None)
+            known = self._known_layer(name, entry.content.size)
+            if known is not None:
+                archive.blobs[name] = known
+            else:
+                self._hold(self._held_blob(name, b"", entry.content, None), archive)
 
     def _take_blob(self, entry: Entry, name: str, archive: Archive) -> None:
         digest = blob_digest(name)
@@ -144,9 +206,9 @@ class Ingest:
             if Digest.of(archive.documents[name], digest.algorithm) != digest:
                 raise DigestInvalid(f"{name} does not hash to its name")
         elif extent is not None:
-            archive.blobs[name] = self._seen[digest] = self._queue(self._pool.copy(extent, digest), extent.size)
+            self._hold(self._held_extent(name, extent, digest), archive)
         else:
-            archive.blobs[name] = self._seen[digest] = self._submit(head, entry.content, digest)
+            self._hold(self._held_blob(name, head, entry.content, digest), archive)
 
     def _known_layer(self, name: str, size: int) -> Blob | None:
         """By its name: skopeo names a docker-archive's layers by their digests. A hint that saves a copy, no more."""
@@ -166,7 +228,10 @@ class Ingest:
         # Not done yet: waiting for it is cheaper than a second copy, and tells whether this one is needed.
         return blob if blob.exception() is None else None
 
-    def _submit(self, head: bytes, content: Window, digest: Digest | None) -> Blob:
+    def _held_extent(self, name: str, extent: Extent, digest: Digest | None) -> _Held:
+        return _Held(name, digest, extent.size, lambda: self._pool.copy(extent, digest), lambda: None)
+
+    def _held_blob(self, name: str, head: bytes, content: Window, digest: Digest | None) -> _Held:
         """Write what the stream brings, unhashed, and let the pool make a blob of it.
 
         The file, not a pipe, carries the bytes to the other process: however large a blob is, the
@@ -174,7 +239,7 @@ class Ingest:
         """
         extent = content.extent(content.size) if not head else None
         if extent is not None:
-            return self._queue(self._pool.copy(extent, digest), extent.size)
+            return self._held_extent(name, extent, digest)
         root = self._store.blobs.root_for(digest)
         upload = UploadFile.create(root.layout, LOAD_PREFIX)
         try:
@@ -186,16 +251,16 @@ class Ingest:
             upload.remove()
             raise
         upload.close()
-        return self._queue(self._pool.adopt(root, upload.path, digest, content.size), content.size)
+        adopt = partial(self._pool.adopt, root, upload.path, digest, content.size)
+        return _Held(name, digest, content.size, adopt, upload.remove)
 
-    def _queue(self, blob: Blob, size: int) -> Blob:
+    def _queue(self, blob: Blob, size: int) -> None:
         self._backlog.append((blob, size))
         self._backlog_size += size
         while self._backlog_size > _WAITING_LIMIT or (self._backlog and self._backlog[0][0].done()):
             oldest, oldest_size = self._backlog.popleft()
             wait([oldest])
             self._backlog_size -= oldest_size
-        return blob
 
 
 def _read_document(head: bytes, content: Window, archive: Archive) -> bytes:

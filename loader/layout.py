@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from loader.errors import MemberInvalid
+from loader.selection import Selection
 from registry.oci.descriptor import Descriptor, as_list, as_object, text_field
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest, load_json
 from registry.oci.mediatype import HELM_CONFIG, MANIFEST_TYPES
+from registry.transfer.export import LEFT_OUT
 
 INDEX = "index.json"
 
@@ -25,8 +27,8 @@ class Layout:
     versions: frozenset[str]
 
 
-def read_layout(files: Mapping[str, bytes]) -> Layout:
-    """The one image among the JSON documents of an archive, by their names in it.
+def read_layout(files: Mapping[str, bytes], selection: Selection | None = None) -> Layout:
+    """The one image among the JSON documents of an archive, by their names in it; of an index what is selected.
 
     Raises:
         MemberInvalid: index.json lists no image or several, or a manifest is missing or of another size.
@@ -36,7 +38,7 @@ def read_layout(files: Mapping[str, bytes]) -> Layout:
         raise MemberInvalid("no index.json is in it")
     documents = blob_documents(files)
     root = _root_descriptor(files[INDEX])
-    manifests = _walk(root, documents)
+    manifests = _walk(root, documents, selection or Selection())
     return Layout(root.digest, manifests, frozenset(_versions(root, manifests[root.digest], documents)))
 
 
@@ -57,7 +59,7 @@ def children_first(root: Digest, manifests: Mapping[Digest, Manifest]) -> Iterat
             yield digest, manifests[digest]
             continue
         waiting.append((digest, True))
-        waiting += [(child.digest, False) for child in manifests[digest].children]
+        waiting += [(child.digest, False) for child in manifests[digest].children if child.digest in manifests]
 
 
 def is_blob(name: str) -> bool:
@@ -83,8 +85,9 @@ def _root_descriptor(body: bytes) -> Descriptor:
     return entries[0]
 
 
-def _walk(root: Descriptor, documents: Mapping[Digest, bytes]) -> dict[Digest, Manifest]:
-    """The root manifest and all below it; every child of an index has to be there."""
+def _walk(root: Descriptor, documents: Mapping[Digest, bytes], selection: Selection) -> dict[Digest, Manifest]:
+    """The root manifest and all below it; every selected child of an index has to be there, or said to be left out."""
+    left_out = root.annotations.get(LEFT_OUT, "").split()
     manifests: dict[Digest, Manifest] = {}
     waiting = [root]
     while waiting:
@@ -93,7 +96,11 @@ def _walk(root: Descriptor, documents: Mapping[Digest, bytes]) -> dict[Digest, M
             continue
         manifest = _manifest(descriptor, documents)
         manifests[descriptor.digest] = manifest
-        waiting.extend(manifest.children)
+        waiting += [
+            child
+            for child in selection.children(manifest)
+            if child.digest in documents or str(child.digest) not in left_out
+        ]
     return manifests
 
 

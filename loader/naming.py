@@ -9,8 +9,10 @@ from registry.oci.reference import Reference, RepositoryName, Tag
 
 _SUFFIX = ".tar"
 _LATEST = "latest"
-_BUNDLE_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
+BUNDLE_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
 _FOLDER = "airgap-bundle-content"  # dropped by every load
+# k0s, k0rdent and the charts: with them an installation begins while the rest is still loaded.
+_FIRST = ("charts/", "k0sproject/", "k0rdent", "kcm")
 
 
 def is_archive(path: str) -> bool:
@@ -20,7 +22,7 @@ def is_archive(path: str) -> bool:
 
 def bundle_stem(file_name: str) -> str:
     """The name of a bundle without what tells its form; a leading folder of that name is dropped."""
-    suffix = next((each for each in _BUNDLE_SUFFIXES if file_name.endswith(each)), "")
+    suffix = next((each for each in BUNDLE_SUFFIXES if file_name.endswith(each)), "")
     return file_name.removesuffix(suffix)
 
 
@@ -59,6 +61,11 @@ def below_root(path: str, bundle_name: str, strip: int | None) -> str:
     if len(parts) > 1 and (parts[0] == bundle_name or parts[0].startswith("airgap-bundle-")):
         parts = parts[1:]
     return "/".join(parts)
+
+
+def rank(path: str) -> int:
+    """0 for what an installation needs first, by its path below the bundle's root, and 1 for the rest."""
+    return 0 if path.startswith(_FIRST) else 1
 
 
 def reference_for(path: str, versions: Collection[str], prefix: str = "") -> Reference:

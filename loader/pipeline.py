@@ -1,54 +1,47 @@
 """The whole way of a bundle: source, ingest, publish; one pass, one straight line."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 
 from loader.config import LoadSettings
-from loader.errors import BundleInvalid, Untrusted
-from loader.ingest import Archive, Ingest
+from loader.errors import BundleInvalid, SignatureInvalid, Untrusted
+from loader.identity import Identity, identify
+from loader.ingest import Ingest
+from loader.journal import Head, Journal, recall
+from loader.pace import Pace
 from loader.pool import Pool
-from loader.publish import publish, publish_proven
-from loader.report import Origin, Outcome, Report, Status
-from loader.signature import SHA256, Check
-from loader.source import Member, Source
-from registry.storage.errors import StorageError, StorageFull
-from registry.storage.roots import free_bytes
+from loader.publish import Publisher, durable
+from loader.report import Origin, Outcome, Report
+from loader.signature import Check, Proof
+from loader.source import Source
+from loader.space import require_space
+from loader.survey import survey
+from registry.storage.errors import StorageError
 from registry.storage.store import Store
-from registry.units import human
 
 
 @dataclass(slots=True)
 class Load:
-    """One load of one bundle: iterate `outcomes()`, read `report` and `progress` meanwhile."""
+    """One load of one bundle: iterate `outcomes()`, read `report` and `pace` meanwhile."""
 
     settings: LoadSettings
     source: Source
     store: Store
     report: Report = field(init=False)
+    pace: Pace = field(init=False)
     _interrupted: bool = False
+    _check: Check | None = None
+    _proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        bundle = self.settings.bundle.resolve()
+        bundle = self.settings.bundle
+        name = "standard input" if self.source.is_piped else str(bundle.resolve())
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        self.report = Report(str(bundle), Origin(bundle.name, self.source.size, begun))
-
-    @property
-    def size(self) -> int:
-        """Bytes of the bundle, as it lies on disk."""
-        return self.source.size
-
-    @property
-    def position(self) -> int:
-        """How many of them are done with; never less than before."""
-        return self.report.bytes if self.source.path.is_dir() else self.source.position
-
-    @property
-    def total(self) -> int | None:
-        """How many images and charts there are, None where only the end of the bundle will tell."""
-        return self.source.total
+        self.report = Report(name, Origin(bundle.name, self.source.size, begun))
+        self.pace = Pace(self.source, self.report)
 
     def interrupt(self) -> None:
         """Let `outcomes()` raise KeyboardInterrupt where that is safe, which it is not inside of a lock of Python's."""
@@ -68,11 +61,8 @@ class Load:
         """
         with self.store.loading():
             self.report.held = self._held()
-            if not self.settings.force:
-                _check_space(self.source, self.store, self.report.held)
-            self._remember("loading")
             try:
-                yield from self._run()
+                yield from self._load()
             except Untrusted:
                 self._remember("refused")
                 raise
@@ -82,56 +72,78 @@ class Load:
                 raise
             self._remember("failed" if self.report.failures else "loaded")
 
-    def _run(self) -> Iterator[Outcome]:
-        excluded: list[Outcome] = []
-        prove = self._proof()
+    def _load(self) -> Iterator[Outcome]:
+        """From where an earlier load left off, if this one can rely on that, to the end."""
+        if self.settings.evidence is not None:
+            self._check = Check.open(self.source.path, self.settings.evidence)
+        found = survey(self.source, self.settings.selection)
+        identity = identify(self.source, self.settings, found)
+        known = self._recall(identity)
+        if not self.settings.force and (known is None or not known.is_finished):
+            require_space(self.source, self.store, self.report.held, found)
+        journal = Journal(self.store, identity, known)
+        publisher = Publisher(self.store, self.source, journal, self.report)
+        if known is not None and known.is_finished:
+            yield from self._recalled(publisher, known)
+        else:
+            yield from self._read(publisher, known)
+
+    def _recall(self, identity: Identity | None) -> Head | None:
+        """What this load need not read."""
+        if identity is None or self.settings.force:
+            return None
+        known = recall(self.store, identity, self._check.claim if self._check else None)
+        if known is None or known.checkpoint is None or self.source.resume(known.checkpoint, known.end):
+            return known
+        return None
+
+    def _recalled(self, publisher: Publisher, known: Head) -> Iterator[Outcome]:
+        """The whole bundle, without reading it."""
+        self.pace.begun_at, self.pace.known_total = self.source.size or 0, known.count
+        if self._check is not None and known.proof is not None:
+            origin = self.report.origin
+            origin.sha256, origin.signer, origin.is_recalled = known.proof.file, known.proof.signer, True
+        yield from publisher.publish(publisher.journal.known())
+
+    def _read(self, publisher: Publisher, known: Head | None) -> Iterator[Outcome]:
+        """The bundle, or what of it is not known."""
+        if known is not None and known.checkpoint is not None:
+            self.pace.begun_at = known.checkpoint.packed
+        self._remember("loading")
+        prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
-            archives = Ingest(self.store, pool, self._go_on).archives(self._wanted(excluded))
-            for outcome in self._published(archives, prove):
-                yield from self._told(excluded)
-                yield outcome
-        yield from self._told(excluded)
+            archives = Ingest(self.store, pool, self._go_on, self.settings.selection).archives(self.source.members())
+            batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
+            try:
+                yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
+            except Untrusted:
+                publisher.journal.forget()
+                raise
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
+        publisher.journal.finish(self._proof)
 
-    def _published(self, archives: Iterator[Archive], prove: Callable[[], None] | None) -> Iterator[Outcome]:
-        if prove is None:
-            return publish(archives, self.store, self.settings.selection, self.report)
-        return publish_proven(archives, self.store, self.settings.selection, self.report, prove)
-
-    def _proof(self) -> Callable[[], None] | None:
+    def _prover(self) -> Callable[[], None] | None:
         """What raises Untrusted unless the bundle, hashed from now on, is what its signer signed."""
-        if self.settings.evidence is None:
+        check = self._check
+        if check is None:
             return None
-        check = Check.open(self.source.path, self.settings.evidence)
         file = self.source.hash(check.algorithms)
 
         def prove() -> None:
-            digests = file.digests()
-            check.require(digests)
-            self.report.origin.sha256 = digests[SHA256].hex()
-            self.report.origin.signer = check.signer.fingerprint
+            self._proof = check.require(file.digests())
+            if not self.source.begins_as_before:
+                raise SignatureInvalid(
+                    f"{self.source.path} is not what an interrupted load of it has read, and nothing of it is served, "
+                    "although its signature holds: load it again, from its beginning"
+                )
+            self.report.origin.sha256, self.report.origin.signer = self._proof.file, self._proof.signer
 
         return prove
 
     def _go_on(self) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
-
-    def _told(self, excluded: list[Outcome]) -> Iterator[Outcome]:
-        while excluded:
-            outcome = excluded.pop(0)
-            self.report.add(outcome)
-            yield outcome
-
-    def _wanted(self, excluded: list[Outcome]) -> Iterator[Member]:
-        selection = self.settings.selection
-        for member in self.source.members():
-            if member.fault is not None or selection.may_admit(member.path):
-                yield member
-            else:
-                reference = selection.name(member.path)
-                excluded.append(Outcome(member.path, member.content.size, Status.EXCLUDED, reference))
 
     def _held(self) -> int:
         """Bytes that earlier loads of this bundle brought and named, the last one be it killed or not."""
@@ -142,19 +154,3 @@ class Load:
 
     def _remember(self, state: str) -> None:
         self.store.put_load_state(self.report.bundle, self.report.state(state))
-
-
-def _check_space(source: Source, store: Store, named: int) -> None:
-    """A bundle hardly shrinks or grows when it is unpacked: layers are compressed already.
-
-    What an earlier load of this bundle brought needs no room again, be it named or left by a kill.
-    """
-    roots = {os.stat(root.layout.root).st_dev: root for root in store.blobs.roots}.values()
-    free = sum(free_bytes(root) for root in roots)
-    held = store.blobs.disk_bytes() - store.stored_bytes() + named
-    if free + held < source.size:
-        raise StorageFull(
-            f"the bundle needs up to {human(source.size)}, {human(held)} of it are here, and the storage has "
-            f"{human(free)} free: "
-            "free some space, add a disk with another --storage, or try all the same with --force"
-        )

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVarTuple
 
 from loader.errors import MemberInvalid, MemberTruncated, WorkerKilled
-from loader.stream import CHUNK, Extent
+from loader.rawfile import CHUNK, Extent
 from registry.oci.digest import Digest
 from registry.storage.blobs import BlobStore, BlobWriter, StoredBlob
 from registry.storage.roots import Root

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from loader.errors import BundleInvalid
 from loader.signature import Check
 from loader.source import Source
 from registry.verification import Verification
@@ -19,4 +20,9 @@ def prove(bundle: Path, verification: Verification) -> None:
         return
     check = Check.open(bundle, evidence)
     with Source(bundle) as source:
+        if source.is_piped:
+            raise BundleInvalid(
+                "standard input comes only once: save the bundle in a file to have its signature checked "
+                "before it is used, or take --no-verify"
+            )
         check.require(source.hash(check.algorithms).digests())

@@ -2,64 +2,123 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from loader.errors import BundleInvalid, MemberInvalid
-from loader.image import assemble
+from loader.candidate import Candidate
+from loader.errors import BundleInvalid
 from loader.ingest import Archive
+from loader.journal import Journal
 from loader.report import Outcome, Report, Status
 from loader.selection import Selection
-from loader.waiting import Candidate, Waiting
+from loader.source import Source
 from registry.oci.digest import Digest
-from registry.oci.errors import OCIError
 from registry.oci.reference import Reference
-from registry.storage.blobs import StoredBlob
 from registry.storage.errors import BlobGone, StorageFull
 from registry.storage.explain import confirm
-from registry.storage.store import Image, Store
+from registry.storage.store import Store
 
 
-def publish(archives: Iterable[Archive], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
-    """Outcomes in the order of the archives, each added to the report.
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Gives images their names, and tells the report and the journal."""
 
-    Raises:
-        BundleInvalid: the bundle cannot be read on. All that came before it has been published.
-        StorageError: the disk refuses. What has been given out stays.
-    """
-    for batch in _durable(archives, store, selection):
-        yield from _name(batch, store, selection, report)
+    store: Store
+    source: Source
+    journal: Journal
+    report: Report
+    _present: list[tuple[Reference, Digest]] = field(default_factory=list)
 
+    def publish(self, batches: Iterable[Iterable[Candidate]]) -> Iterator[Outcome]:
+        """Outcomes in the order of the candidates, each added to the report.
 
-def publish_proven(
-    archives: Iterable[Archive], store: Store, selection: Selection, report: Report, prove: Callable[[], None]
-) -> Iterator[Outcome]:
-    """As `publish`, but nothing gets a name before `prove` has returned, which is called when all is read.
+        Raises:
+            BundleInvalid: the bundle cannot be read on. All that came before it has been published.
+            StorageError: the disk refuses. What has been given out stays.
+        """
+        for batch in batches:
+            for candidate in batch:
+                outcome = self._name(candidate)
+                if not candidate.is_known:
+                    self.journal.add(replace(candidate, error=outcome.error), self.source)
+                yield outcome
+        self._confirm()
 
-    Until then members are given out as read. Their blobs stay if the proof fails, for nobody to see,
-    and so do those of a load that is killed: the next one goes on with them.
+    def publish_proven(self, batches: Iterable[Iterable[Candidate]], prove: Callable[[], None]) -> Iterator[Outcome]:
+        """As `publish`, but nothing gets a name before `prove` has returned, which is called when all is read.
 
-    Raises:
-        Untrusted: by `prove`; there is no name more than before.
-        BundleInvalid, StorageError: as `publish` does, if the proof holds.
-    """
-    fault: BundleInvalid | StorageFull | None = None
-    with Waiting(store.blobs.roots[0].layout.uploads) as waiting:
+        Until then members are given out as read, and wait in the journal. Their blobs stay if the proof fails, for
+        nobody to see, and so do those of a load that is killed: the next one goes on with them.
+
+        Raises:
+            Untrusted: by `prove`; there is no name more than before.
+            BundleInvalid, StorageError: as `publish` does, if the proof holds.
+        """
+        fault: BundleInvalid | StorageFull | None = None
         try:
-            for batch in _durable(archives, store, selection):
-                yield from _keep(batch, waiting, store, selection, report)
+            for batch in batches:
+                yield from self._keep(batch)
         except (BundleInvalid, StorageFull) as error:
             fault = error
         prove()
-        yield from _name(waiting, store, selection, report)
-    if fault is not None:
-        raise fault
+        for candidate in self.journal.all():
+            outcome = self._name(candidate)
+            if outcome.status is Status.FAILED:
+                self.journal.fail()
+            yield outcome
+        self._confirm()
+        if fault is not None:
+            raise fault
+
+    def _keep(self, batch: Iterable[Candidate]) -> Iterator[Outcome]:
+        """Let the index know the blobs, which nobody sees, and the journal what is to be named."""
+        candidates = list(batch)
+        images = [candidate.image for candidate in candidates if candidate.image is not None]
+        for candidate in candidates:
+            self.report.read(candidate.size)
+        blobs = [blob for image in images for blob in image.blobs]
+        self.store.keep_blobs(blobs, (self.report.bundle, self.report.state("loading")))
+        for candidate in candidates:
+            if not candidate.is_known:
+                self.journal.add(candidate, self.source)
+            if candidate.image is not None:
+                yield _outcome(candidate, Status.READ)
+
+    def _name(self, candidate: Candidate) -> Outcome:
+        outcome = _outcome(candidate, self._status(candidate))
+        self.report.add(outcome)
+        if candidate.image is not None and outcome.status is Status.LOADED:
+            try:
+                state = (self.report.bundle, self.report.state("loading"))
+                self.store.publish(candidate.image, state, self.report.cause(candidate.path))
+            except BlobGone as error:  # a scrub found one of its blobs bad, in this very moment
+                self.report.withdraw(outcome)
+                outcome = replace(outcome, status=Status.FAILED, error=str(error))
+                self.report.add(outcome)
+        elif candidate.image is not None and outcome.status is Status.PRESENT:
+            self._present.append((candidate.image.reference, candidate.image.root))
+        return outcome
+
+    def _confirm(self) -> None:
+        """Let the history know what the signature says of images that were here before."""
+        if self.report.origin.signer is not None:
+            confirm(self.store, self._present, self.report.cause())
+
+    def _status(self, candidate: Candidate) -> Status:
+        if candidate.error is not None:
+            return Status.FAILED
+        if candidate.image is None:
+            return Status.EXCLUDED
+        return Status.PRESENT if self.store.has_image(candidate.image) else Status.LOADED
 
 
-def _durable(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[list[Candidate]]:
-    """Batches of which every blob is on the disk.
+def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[list[Candidate]]:
+    """Batches of candidates of which every blob is on the disk.
 
     One batch is made durable by one system call while the next one is read; how large a batch
     gets is for the disk to say.
+
+    Raises:
+        BundleInvalid, StorageFull: behind the last batch.
     """
     syncing: list[Candidate] = []
     reading: list[Candidate] = []
@@ -68,7 +127,7 @@ def _durable(archives: Iterable[Archive], store: Store, selection: Selection) ->
         sync = background.submit(store.blobs.sync)
         try:
             for archive in archives:
-                reading.append(_candidate(archive, store, selection))
+                reading.append(Candidate.of(archive, store, selection))
                 if sync.done():
                     sync.result()
                     yield syncing
@@ -84,52 +143,8 @@ def _durable(archives: Iterable[Archive], store: Store, selection: Selection) ->
         raise fault
 
 
-def _keep(
-    batch: Iterable[Candidate], waiting: Waiting, store: Store, selection: Selection, report: Report
-) -> Iterator[Outcome]:
-    """Let the index know the blobs, which nobody sees, and the file what is to be named."""
-    blobs: list[StoredBlob] = []
-    for candidate in batch:
-        waiting.add(candidate)
-        report.read(candidate.size)
-        if candidate.image is not None and selection.admits(candidate.image.reference):
-            blobs += candidate.image.blobs
-            yield Outcome(candidate.path, candidate.size, Status.READ, candidate.image.reference, candidate.image.root)
-    store.keep_blobs(blobs, (report.bundle, report.state("loading")))
-
-
-def _candidate(archive: Archive, store: Store, selection: Selection) -> Candidate:
-    try:
-        return Candidate(archive.path, archive.size, assemble(archive, store, selection.prefix))
-    except (MemberInvalid, OCIError) as error:
-        return Candidate(archive.path, archive.size, None, str(error))
-
-
-def _name(candidates: Iterable[Candidate], store: Store, selection: Selection, report: Report) -> Iterator[Outcome]:
-    present: list[tuple[Reference, Digest]] = []
-    for candidate in candidates:
-        image = candidate.image
-        if image is None:
-            outcome = Outcome(candidate.path, candidate.size, Status.FAILED, error=candidate.error)
-        else:
-            status = _status(image, store, selection)
-            outcome = Outcome(candidate.path, candidate.size, status, image.reference, image.root)
-        report.add(outcome)
-        if image is not None and outcome.status is Status.LOADED:
-            try:
-                store.publish(image, (report.bundle, report.state("loading")), report.cause(candidate.path))
-            except BlobGone as error:  # a scrub found one of its blobs bad, in this very moment
-                report.withdraw(outcome)
-                outcome = replace(outcome, status=Status.FAILED, error=str(error))
-                report.add(outcome)
-        elif image is not None and outcome.status is Status.PRESENT:
-            present.append((image.reference, image.root))
-        yield outcome
-    if report.origin.signer is not None:
-        confirm(store, present, report.cause())
-
-
-def _status(image: Image, store: Store, selection: Selection) -> Status:
-    if not selection.admits(image.reference):
-        return Status.EXCLUDED
-    return Status.PRESENT if store.has_image(image) else Status.LOADED
+def _outcome(candidate: Candidate, status: Status) -> Outcome:
+    digest = None if candidate.image is None else candidate.image.root
+    return Outcome(
+        candidate.path, candidate.size, status, candidate.reference, digest, candidate.error, candidate.is_known
+    )

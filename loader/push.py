@@ -16,11 +16,11 @@ from loader.image import blobs_missing
 from loader.ingest import Archive
 from loader.layout import INDEX, blob_digest, blob_documents, children_first, is_blob, read_layout
 from loader.naming import possible_references, reference_for
+from loader.rawfile import CHUNK, Extent
 from loader.report import Outcome, Status
 from loader.selection import Selection
 from loader.source import Member, Source
 from loader.spool import Bytes, Document, Spool, SpoolFailed, Stretch, scratch
-from loader.stream import CHUNK, Extent
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest

@@ -26,6 +26,10 @@ from registry.verification import Verification
 
 _BUNDLE = click.Path(path_type=Path)
 
+report_option = click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here, as JSON."
+)
+
 
 @click.command()
 @click.argument("bundle", type=_BUNDLE)
@@ -42,6 +46,7 @@ _BUNDLE = click.Path(path_type=Path)
     help="Where blobs of a stream wait.",
 )
 @click.option("--spool", type=click.IntRange(0), default=4096, show_default=True, metavar="MB", help="So many of them.")
+@report_option
 @verify_options
 @credential_options
 def push(
@@ -53,6 +58,7 @@ def push(
     jobs: int,
     work: Path,
     spool: int,
+    report: Path | None,
     verify: bool | None,  # noqa: FBT001
     cosign_key: str | None,
     cosign_signature: Path | None,
@@ -70,15 +76,20 @@ def push(
     prove(bundle, Verification(verify, cosign_key, cosign_signature))
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
-        report = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
+        told = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
+        outcomes = []
         run = Push(source, RegistryTarget(client), Selection(include, exclude), access.endurance, jobs)
         for outcome in run.outcomes(work, spool * 1_000_000):
-            report.add(outcome)
-            click.echo(_line(outcome, report))
-    click.echo(f"{report.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
-    if report.failures:
-        raise LoaderError(f"{len(report.failures)} of {report.members} members failed: see above, and push again")
-    if not report.members:
+            told.add(outcome)
+            click.echo(_line(outcome, told))
+            if report is not None:
+                outcomes.append(outcome)
+    if report is not None:
+        told.write(report, outcomes)
+    click.echo(f"{told.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
+    if told.failures:
+        raise LoaderError(f"{len(told.failures)} of {told.members} members failed: see above, and push again")
+    if not told.members:
         raise BundleInvalid(f"{bundle} holds no image or chart: is it the airgap bundle?")
 
 

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, MemberInvalid
 from loader.naming import below_root, bundle_stem, path_in_bundle
 from loader.packing import INDEX_NAME, Packing, RoomTooSmall, packing
+from loader.pieces import find_pieces, whole_name
+from loader.rawfile import BundleFile
 from loader.stream import EMPTY, FileStream, Window, open_stream
 from loader.tar import Entry, Kind, read_entries
 from registry.transfer.tarball import padded
@@ -70,7 +72,7 @@ def _add(entry: Entry, name: str, packed: Packing) -> Repacked | None:
 def _path(name: str, bundle: Path, out: Path) -> str:
     """Where it has to be for a load of `out` to see it where a load of `bundle` does."""
     try:
-        seen = below_root(name, bundle_stem(bundle.name), None)
+        seen = below_root(name, bundle_stem(whole_name(bundle)), None)
         if below_root(name, bundle_stem(out.name), None) == seen:
             return name
     except MemberInvalid:
@@ -87,7 +89,7 @@ def _entries(bundle: Path) -> Iterator[Entry]:
 
 def _tar_entries(bundle: Path) -> Iterator[Entry]:
     truncated = BundleTruncated(f"{bundle} ends in the middle of a member: copy it anew")
-    with _open(bundle) as file, open_stream(bundle, file) as stream:
+    with closing(_open(bundle)) as file, open_stream(bundle, file) as stream:
         yield from read_entries(stream, truncated, end_marked=True)
         if stream.skip(_TAR_PADDING) == _TAR_PADDING:
             raise truncated
@@ -107,16 +109,15 @@ def _file_entry(path: Path, bundle: Path) -> Iterator[Entry]:
     elif not path.is_file():
         yield Entry(name, Kind.OTHER, "", EMPTY)
     else:
-        with _open(path) as file:
-            stat = os.fstat(file.fileno())
+        with closing(_open(path)) as file:
             shrunk = BundleInvalid(f"{path} shrank while it was read")
-            content = Window(FileStream(path, file), stat.st_size, shrunk)
-            yield Entry(name, Kind.FILE, "", content, stat.st_mode & 0o777)
+            content = Window(FileStream(path, file), file.size, shrunk)
+            yield Entry(name, Kind.FILE, "", content, path.stat().st_mode & 0o777)
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BundleFile:
     try:
-        return path.open("rb")
+        return BundleFile(find_pieces(path) or (path,))
     except OSError as error:
         raise BundleInvalid(f"cannot open {path}: {error.strerror}") from error
 
@@ -124,7 +125,7 @@ def _open(path: Path) -> BinaryIO:
 def _size(bundle: Path) -> int:
     try:
         if not bundle.is_dir():
-            return bundle.stat().st_size
+            return sum(piece.stat().st_size for piece in find_pieces(bundle) or (bundle,))
         return sum(path.lstat().st_size for path in bundle.rglob("*") if path.is_file())
     except OSError as error:
         raise BundleMissing(f"cannot open the bundle {bundle}: {error.strerror}") from error

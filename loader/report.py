@@ -1,10 +1,14 @@
 """What a load did, member by member and in sum; text and JSON of it."""
 
 import enum
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.storage.errors import disk_errors
 from registry.storage.history import Cause, local_user
 from registry.units import human
 
@@ -32,10 +36,13 @@ class Outcome:
     reference: Reference | None = None
     digest: Digest | None = None
     error: str | None = None
+    is_known: bool = False
+    """It needed no reading: an earlier load of the bundle did."""
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
         document: dict[str, object] = {"path": self.path, "size": self.size, "outcome": self.status.value}
+        document["source"] = "earlier load" if self.is_known else "bundle"
         for key, value in (("image", self.reference), ("digest", self.digest), ("error", self.error)):
             if value is not None:
                 document[key] = str(value)
@@ -47,7 +54,7 @@ class Origin:
     """Where the images of a load come from; the file's hash and the signer's are known once they are proven."""
 
     file: str
-    size: int
+    size: int | None
     begun: str
     """UTC, ISO 8601."""
     version: str | None = None
@@ -55,10 +62,12 @@ class Origin:
     sha256: str | None = None
     signer: str | None = None
     """SHA-256 of the public key."""
+    is_recalled: bool = False
+    """An earlier load checked it, and the file was not touched since."""
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in asdict(self).items() if value not in (None, False)}
 
 
 @dataclass(slots=True)
@@ -74,6 +83,9 @@ class Report:
     read_members: int = 0
     """Those that wait for the signature, or did."""
     read_bytes: int = 0
+    known: int = 0
+    """Members that needed no reading."""
+    known_bytes: int = 0
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
     failures: list[Outcome] = field(default_factory=list)
@@ -81,6 +93,8 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         self.bytes += outcome.size
+        self.known += outcome.is_known
+        self.known_bytes += outcome.size * outcome.is_known
         if outcome.status is Status.FAILED:
             self.failures.append(outcome)
         elif outcome.reference is not None and str(outcome.reference.repository).endswith(_ENTERPRISE_CHART):
@@ -95,6 +109,8 @@ class Report:
         """Count it no longer: it fared otherwise in the end."""
         self.counts[outcome.status] -= 1
         self.bytes -= outcome.size
+        self.known -= outcome.is_known
+        self.known_bytes -= outcome.size * outcome.is_known
 
     @property
     def members(self) -> int:
@@ -108,8 +124,20 @@ class Report:
     def summary(self, seconds: float) -> str:
         """One line for an operator."""
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
-        rate = self.bytes / seconds / 1e6 if seconds else 0.0
-        return f"{', '.join(parts) or 'nothing'}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+        rate = (self.bytes - self.known_bytes) / seconds / 1e6 if seconds else 0.0
+        known = f" ({self.known} of them known from an earlier load)" if self.known else ""
+        return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+
+    def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
+        """All of it as a JSON document.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        members = [outcome.to_json() for outcome in outcomes]
+        document = {"bundle": self.bundle, "origin": self.origin.to_json(), "members": members}
+        with disk_errors(path):
+            path.write_text(json.dumps(document, indent=2) + "\n")
 
     def cause(self, member: str | None = None) -> Cause:
         """For the history of the tags: the bundle, as far as it is proven by now."""

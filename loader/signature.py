@@ -6,11 +6,12 @@ log, as `cosign verify-blob --key K --private-infrastructure`.
 
 import base64
 import binascii
+import hashlib
 import json
 import mmap
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,13 +19,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-from loader.errors import SignatureInvalid
+from loader.errors import KeyUnusable, SignatureInvalid
+from loader.hashing import SHA256
+from loader.pieces import find_pieces
 from loader.signer import Signer
 from registry.oci.descriptor import as_object
 from registry.oci.errors import ManifestInvalid
 from registry.verification import Evidence
-
-SHA256 = "sha256"
 
 _LIMIT = 1024 * 1024
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
@@ -82,6 +83,19 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """That a signature holds: SHA-256 of the signed file, of the signature, and of the signer's public key."""
+
+    file: str
+    signature: str
+    signer: str
+
+    def is_by(self, other: Self) -> bool:
+        """Whether it is by the same signature and key, of whatever file."""
+        return (self.signature, self.signer) == (other.signature, other.signer)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One bundle, its signature, and the signer whose it has to be."""
 
@@ -97,14 +111,25 @@ class Check:
         Raises:
             KeyUnusable, SignatureInvalid: that cannot be a key, or a signature.
         """
-        return cls(bundle, evidence, Signature.read(evidence.signature), Signer.load(evidence.key))
+        signer = Signer.load(evidence.key)
+        if isinstance(signer.key, ed25519.Ed25519PublicKey) and (str(bundle) == "-" or find_pieces(bundle)):
+            raise KeyUnusable(
+                f"{signer.origin} is an Ed25519 key, which signs a file as one and not its digest: join the pieces of "
+                "the bundle, or save what comes from a pipe, into one file; or have it signed with ECDSA"
+            )
+        return cls(bundle, evidence, Signature.read(evidence.signature), signer)
 
     @property
     def algorithms(self) -> tuple[str, ...]:
         """The digests of the bundle file that are needed; SHA-256 is always among them."""
         return tuple(dict.fromkeys((SHA256, *self._candidates)))
 
-    def require(self, digests: Mapping[str, bytes]) -> None:
+    @property
+    def claim(self) -> Proof:
+        """What is to be proven; of the file nothing is known before it was read."""
+        return Proof("", hashlib.sha256(self.signature.body).hexdigest(), self.signer.fingerprint)
+
+    def require(self, digests: Mapping[str, bytes]) -> Proof:
         """That the signer signed the file with these digests.
 
         Raises:
@@ -114,7 +139,8 @@ class Check:
         if signed is not None and digests[signed] != self.signature.digest:
             raise self._refusal(digests, "is of another file")
         if not self._holds(digests):
-            raise self._refusal(digests, "does not fit this file and this key")
+            raise self._refusal(digests, f"does not fit this file and this key{self._hint}")
+        return replace(self.claim, file=digests[SHA256].hex())
 
     @property
     def _candidates(self) -> tuple[str, ...]:
@@ -130,6 +156,12 @@ class Check:
         if isinstance(key, ed25519.Ed25519PublicKey):
             return _signed_by_ed25519(key, self.signature.body, self.bundle)
         return any(_signed(key, self.signature.body, digests[name], _HASHES[name]) for name in self._candidates)
+
+    @property
+    def _hint(self) -> str:
+        if not isinstance(self.signer.key, ed25519.Ed25519PublicKey):
+            return ""
+        return " (Ed25519ph, which cosign uses for its transparency log, is not known here: sign without the log)"
 
     def _refusal(self, digests: Mapping[str, bytes], what: str) -> SignatureInvalid:
         return SignatureInvalid(
@@ -161,7 +193,10 @@ def _signed_by_rsa(key: rsa.RSAPublicKey, signature: bytes, digest: bytes, algor
 
 
 def _signed_by_ed25519(key: ed25519.Ed25519PublicKey, signature: bytes, bundle: Path) -> bool:
-    """Pure Ed25519 has no digest that could be taken on the way: the file is mapped, and read once more."""
+    """Pure Ed25519 has no digest that could be taken on the way: the file is mapped, and read once more.
+
+    So it proves what a medium shows the second time; one that lies may have shown something else to the load.
+    """
     with (
         suppress(InvalidSignature, ValueError),  # an empty file cannot be mapped
         bundle.open("rb") as file,

@@ -1,20 +1,26 @@
-"""The members of a bundle, wherever it comes from: a tar, compressed or not, or a directory."""
+"""The members of a bundle, wherever it comes from: a tar, compressed, in pieces or piped, or a directory."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Final, Self
 
+from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.gunzip import Resumption, resume_at
 from loader.hashing import HashedFile
-from loader.naming import below_root, bundle_stem, is_archive
-from loader.stream import EMPTY, ByteStream, FileStream, RawFile, Window, open_stream
+from loader.naming import below_root, bundle_stem, is_archive, rank
+from loader.pieces import find_pieces, whole_name
+from loader.rawfile import BundleFile, Pipe, RawFile
+from loader.stream import EMPTY, ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
 from loader.tar import Entry, Kind, read_entries
 
+STANDARD_INPUT: Final = Path("-")
 _PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
 
 
@@ -26,71 +32,158 @@ class Member:
     content: Window
     fault: MemberInvalid | None = None
     """Why it cannot be one, known without reading it."""
+    end: int = 0
+    """Where the next entry of the bundle's tar begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A member of a plain tar."""
+
+    name: str
+    offset: int
+    size: int
+    fault: MemberInvalid | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where the reading begins, if not at the front."""
+
+    checkpoint: Checkpoint
+    resumption: Resumption
+    end: int
+    """Of the tar, this much is done with."""
 
 
 class Source:
-    """A bundle that is open to be read once."""
+    """A bundle that is open to be read."""
 
     def __init__(self, path: Path, strip: int | None = None) -> None:
-        """Opens `path`.
+        """Opens `path`: a directory, a file, the first of its pieces, or `-`.
 
         Raises:
             BundleMissing: there is no such file or directory, or it cannot be opened.
+            BundleInvalid: pieces are missing, or do not belong together.
         """
         self.path = path
         self._strip = strip
-        self._open = ExitStack()
-        self._file: BinaryIO | HashedFile | None = None
+        self._pieces = () if self.is_piped else find_pieces(path) or (path,)
+        self._file: RawFile | None = None
+        self._hashed: HashedFile | None = None
+        self._start: _Start | None = None
+        self._stream: ByteStream | None = None
         try:
-            if not path.is_dir():
-                file = self._open.enter_context(path.open("rb"))
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-                self._file = file
+            if self.is_piped:
+                self._file = Pipe(sys.stdin.buffer)
+            elif not path.is_dir():
+                self._file = BundleFile(self._pieces)
         except OSError as error:
             raise BundleMissing(f"cannot open the bundle {path}: {error.strerror}") from error
 
+    @property
+    def is_piped(self) -> bool:
+        """Whether it comes from standard input: of no known size, once, and never to be recognised."""
+        return self.path == STANDARD_INPUT
+
     @cached_property
-    def size(self) -> int:
-        """Bytes of the file, or of all archives in the directory."""
+    def is_plain(self) -> bool:
+        """Whether any part of it can be read without what is before: a plain tar that is no pipe, or a directory."""
+        return self._file is None or (not self.is_piped and not is_compressed(self.path, self._file))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it consists of on disk."""
+        return tuple(self._walk()) if self._file is None else self._pieces
+
+    @cached_property
+    def size(self) -> int | None:
+        """Bytes of the file, or of all archives in the directory; None for a pipe."""
         if self._file is not None:
-            return os.fstat(self._file.fileno()).st_size
+            return self._file.size
         return sum(path.lstat().st_size for path in self._walk())
 
     @property
     def position(self) -> int:
-        """Bytes of the file that have been read; 0 for a directory."""
-        if self._file is None or self._file.closed:
-            return 0
-        return os.lseek(self._file.fileno(), 0, os.SEEK_CUR)  # file.tell() would wait for the reading thread
+        """Bytes of the file, or of the pipe, that have been read; 0 for a directory."""
+        return 0 if self._file is None else self._file.position
 
     @cached_property
     def total(self) -> int | None:
         """How many archives there are, if that can be known without reading them: not of a compressed tar."""
         if self._file is None:
             return sum(1 for _ in self._walk())
-        with self.path.open("rb") as file, open_stream(self.path, file) as stream:
-            if not isinstance(stream, FileStream):
-                return None
-            try:
-                return sum(1 for _ in self._archives(stream))
-            except LoaderError:
-                return None  # reading it for good will tell what is wrong
+        if not self.is_plain:
+            return None
+        places, fault = self._places
+        return None if fault else len(places)
+
+    def sample(self, offset: int, count: int) -> bytes:
+        """Some bytes of the file, which count as not read; none of a directory.
+
+        Raises:
+            BundleInvalid: the disk cannot give them.
+        """
+        buffer = memoryview(bytearray(count))
+        try:
+            return b"" if self._file is None else bytes(buffer[: self._file.pread(buffer, offset)])
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def hash(self, algorithms: Iterable[str]) -> HashedFile:
+        """Hash the bundle file, all of it, while it is read; to be asked for before that, and after `resume`."""
+        assert self._file is not None
+        assert self._hashed is None
+        self._file = self._hashed = HashedFile(self.path, self._file, algorithms)
+        if self._start is not None:
+            self._hashed.pass_over(self._start.resumption.begin)
+        return self._hashed
+
+    def resume(self, checkpoint: Checkpoint, end: int) -> bool:
+        """Let `members` begin at byte `end` of the tar; False if the file is not what the checkpoint was made of.
+
+        Raises:
+            BundleInvalid: the file cannot be read.
+        """
+        if self._file is None or end < checkpoint.offset:
+            return False
+        try:
+            found = resume_at(self._file, checkpoint)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        self._start = None if found is None else _Start(checkpoint, found, end)
+        return found is not None
+
+    @cached_property
+    def begins_as_before(self) -> bool:
+        """Whether what lies before the place of `resume` is what it was, byte for byte; where nobody hashes, True."""
+        if self._hashed is None or self._start is None:
+            return True
+        before = self._start.checkpoint
+        return before.sha256 != "" and self._hashed.beginning(before.packed) == before.sha256
+
+    def checkpoint(self, until: int) -> Checkpoint | None:
+        """A newer one than before from which a load can go on at byte `until` of the tar."""
+        found = self._stream.checkpoint(until) if isinstance(self._stream, GzipStream) else None
+        if found is None or self._hashed is None:
+            return found
+        # What was made of another beginning must not be handed on to a third load.
+        return replace(found, sha256=self._hashed.beginning(found.packed)) if self.begins_as_before else None
 
     def members(self) -> Iterator[Member]:
-        """The archives in the bundle's order; other files are passed over.
+        """The archives; other files are passed over.
+
+        Where the order is free, those come first without which nothing starts. It is not where the bundle is hashed,
+        which goes from front to back.
 
         Raises:
             BundleInvalid: the bundle cannot be read on; what came before it is good.
         """
-        return self._directory_members() if self._file is None else self._tar_members(self._file)
-
-    def hash(self, algorithms: Iterable[str]) -> HashedFile:
-        """Hash the bundle file, all of it, while it is read; to be asked for before that."""
-        assert self._file is not None
-        assert not isinstance(self._file, HashedFile)
-        self._file = HashedFile(self.path, self._file, algorithms)
-        self._open.callback(self._file.close)
-        return self._file
+        if self._file is None:
+            return self._directory_members()
+        if self.is_plain and self._hashed is None:
+            return self._plain_members(self._file)
+        return self._tar_members(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -98,24 +191,64 @@ class Source:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        if self._file is not None:
+            self._file.close()
 
     def _tar_members(self, file: RawFile) -> Iterator[Member]:
+        begin = self._start.resumption if self._start else None
+        done = self._start.end if self._start else 0
         try:
-            with open_stream(self.path, file) as stream:
-                for entry in self._archives(stream):
-                    yield self._member(entry.name, entry.content, _fault(entry))
+            with open_stream(self.path, file, begin) as stream:
+                self._stream = stream
+                stream.skip(done - begin.offset if begin else 0)
+                for entry in self._archives(stream, done):
+                    yield self._member(entry.name, entry.content, _fault(entry), entry.end)
         except MemberInvalid as error:  # a header of the bundle itself
-            raise BundleInvalid(f"{self.path}: {error}") from error
+            raise self._no_tar(error) from error
 
-    def _archives(self, stream: ByteStream) -> Iterator[Entry]:
-        truncated = BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
-        for entry in read_entries(stream, truncated, end_marked=True):
+    def _plain_members(self, file: RawFile) -> Iterator[Member]:
+        """By their places, so that what the bundle's tar has last may come first."""
+        places, fault = self._places
+        stream = FileStream(self.path, file)
+        whole, cut = (places, []) if fault is None else (places[:-1], places[-1:])
+        for place in (*sorted(whole, key=lambda place: rank(self._below_root(place.name))), *cut):
+            stream.seek(place.offset)
+            content = Window(stream, place.size, self._truncated)
+            yield self._member(place.name, content, place.fault)
+        if fault is not None:
+            raise fault
+
+    @cached_property
+    def _places(self) -> tuple[list[_Place], BundleInvalid | None]:
+        """The archives of a plain tar, and why there are no more."""
+        places: list[_Place] = []
+        file = BundleFile(self._pieces)
+        try:
+            for entry in self._archives(FileStream(self.path, file)):
+                place = _Place(entry.name, entry.offset, entry.content.size, _fault(entry))
+                places.append(place)  # those before a fault count
+        except BundleInvalid as error:
+            return places, error
+        except MemberInvalid as error:
+            return places, self._no_tar(error)
+        finally:
+            file.close()
+        return places, None
+
+    def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
+        return BundleInvalid(f"{self.path}: {error}")
+
+    @property
+    def _truncated(self) -> BundleTruncated:
+        return BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
+
+    def _archives(self, stream: ByteStream, done: int = 0) -> Iterator[Entry]:
+        for entry in read_entries(stream, self._truncated, end_marked=True, start=done):
             if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
                 yield entry
         # A file that was given its full length before its content looks like a tar that ends early.
         if stream.skip(_PADDING) == _PADDING:
-            raise truncated
+            raise self._truncated
 
     def _directory_members(self) -> Iterator[Member]:
         for path in self._walk():
@@ -124,25 +257,38 @@ class Source:
                 yield self._member(name, EMPTY, MemberInvalid("it is a link or a special file"))
                 continue
             try:
-                file = path.open("rb")
+                file = BundleFile((path,))
             except OSError as error:
                 yield self._member(name, EMPTY, MemberInvalid(f"cannot open it: {error.strerror}"))
                 continue
-            with file:
-                size = os.fstat(file.fileno()).st_size
-                content = Window(FileStream(path, file), size, MemberInvalid("the file shrank while it was read"))
+            try:
+                content = Window(FileStream(path, file), file.size, MemberInvalid("the file shrank while it was read"))
                 yield self._member(name, content, None)
+            finally:
+                file.close()
 
-    def _member(self, name: str, content: Window, fault: MemberInvalid | None) -> Member:
+    def _member(self, name: str, content: Window, fault: MemberInvalid | None, end: int = 0) -> Member:
         try:
-            return Member(below_root(name, bundle_stem(self.path.name), self._strip), content, fault)
+            return Member(below_root(name, self._stem, self._strip), content, fault, end)
         except MemberInvalid as error:
-            return Member(name, content, error)
+            return Member(name, content, error, end)
+
+    def _below_root(self, name: str) -> str:
+        with suppress(LoaderError):
+            return below_root(name, self._stem, self._strip)
+        return name
+
+    @property
+    def _stem(self) -> str:
+        return bundle_stem(whole_name(self.path))
 
     def _walk(self) -> Iterator[Path]:
+        """Sorted, those first without which nothing starts."""
+        found = []
         for folder, folders, names in os.walk(self.path):
             folders.sort()
-            yield from (Path(folder, name) for name in sorted(names) if is_archive(name))
+            found += [Path(folder, name) for name in sorted(names) if is_archive(name)]
+        return iter(sorted(found, key=lambda path: rank(self._below_root(path.relative_to(self.path).as_posix()))))
 
 
 def _fault(entry: Entry) -> MemberInvalid | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from loader.errors import LoaderError
-from loader.stream import CHUNK, Extent, Window
+from loader.rawfile import CHUNK, Extent
+from loader.stream import Window
 from registry.oci.descriptor import Descriptor
 from registry.oci.reference import RepositoryName
 from registry.transfer.source import BlobSource, Chunks

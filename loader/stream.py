@@ -1,49 +1,29 @@
-"""Bytes that come once, from front to back: a plain file, a decompressor, or a part of either."""
+"""Bytes that come once, from front to back: a plain file, a decompressor, a pipe, or a part of any of them."""
 
 import io
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import zstandard
-from isal import igzip_lib, igzip_threaded
+from isal import igzip_lib
 
+from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, LoaderError
+from loader.gunzip import Gunzip, Resumption
+from loader.rawfile import CHUNK, GZIP_MAGIC, ZSTD_MAGIC, Extent, RawFile
 
-CHUNK = 1024 * 1024
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """A part of a plain file, which another process can read for itself."""
+class Reader(Protocol):
+    """What a decompressor offers."""
 
-    path: Path
-    offset: int
-    size: int
-
-
-class RawFile(Protocol):
-    """A file as far as a stream needs it."""
-
-    def read(self, count: int = -1, /) -> bytes:
+    def read(self, count: int, /) -> bytes:
         """Up to `count` bytes, fewer only at the end."""
-
-    def seek(self, offset: int, /) -> int:
-        """Go to a byte, counted from the front."""
-
-    def tell(self) -> int:
-        """Where it is."""
-
-    def fileno(self) -> int:
-        """For system calls."""
 
 
 class ByteStream(Protocol):
@@ -60,12 +40,16 @@ class ByteStream(Protocol):
 
 
 class FileStream:
-    """A plain file; skipping costs nothing."""
+    """A plain file of known size; skipping costs nothing."""
 
     def __init__(self, path: Path, file: RawFile) -> None:
         self._path = path
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
+        self._size = file.size or 0
+
+    def seek(self, position: int) -> None:
+        """Go on from there."""
+        self._file.seek(position)
 
     def read(self, count: int) -> bytes:
         try:
@@ -74,12 +58,12 @@ class FileStream:
             raise unreadable(self._path, error) from error
 
     def skip(self, count: int) -> int:
-        position = self._file.tell()
+        position = self._file.position
         self._file.seek(min(position + count, self._size))
-        return self._file.tell() - position
+        return self._file.position - position
 
     def extent(self, count: int) -> Extent | None:
-        return Extent(self._path, self._file.tell(), count)
+        return self._file.extent(self._file.position, count)
 
 
 class OneWay:
@@ -102,9 +86,9 @@ class OneWay:
 
 
 class DecompressedStream(OneWay):
-    """What a decompressor makes of a file."""
+    """What a decompressor makes of a file, or a pipe brings."""
 
-    def __init__(self, path: Path, reader: io.BufferedIOBase) -> None:
+    def __init__(self, path: Path, reader: Reader) -> None:
         self._path = path
         self._reader = reader
 
@@ -115,6 +99,21 @@ class DecompressedStream(OneWay):
             raise BundleInvalid(
                 f"{self._path} is damaged or incomplete ({error}): copy it anew and load again"
             ) from error
+
+
+class GzipStream(DecompressedStream):
+    """What a gzip file holds."""
+
+    def __init__(self, path: Path, unpacked: Gunzip) -> None:
+        super().__init__(path, unpacked)
+        self._unpacked = unpacked
+
+    def checkpoint(self, until: int) -> Checkpoint | None:
+        """The newest one that lies before a byte of the output; older ones are forgotten."""
+        found = None
+        while self._unpacked.checkpoints and self._unpacked.checkpoints[0].offset <= until:
+            found = self._unpacked.checkpoints.popleft()
+        return found
 
 
 class Window:
@@ -162,21 +161,34 @@ def unreadable(path: Path, error: OSError) -> BundleInvalid:
     return BundleInvalid(f"cannot read {path}: {error.strerror}: check the medium it is on, or copy it anew")
 
 
+def is_compressed(path: Path, file: RawFile) -> bool:
+    """Whether it has to be unpacked to be read; its first bytes tell, whatever it is called."""
+    magic = _magic(path, file)
+    return magic.startswith(GZIP_MAGIC) or magic == ZSTD_MAGIC
+
+
 @contextmanager
-def open_stream(path: Path, file: RawFile) -> Iterator[ByteStream]:
-    """The bytes of a bundle file; its first bytes tell how it is compressed, whatever it is called."""
-    try:
-        magic = file.read(4)
+def open_stream(path: Path, file: RawFile, start: Resumption | None = None) -> Iterator[ByteStream]:
+    """The bytes of a bundle file, unpacked; with `start`, which only a gzip file has, those from there on."""
+    magic = _magic(path, file)
+    if file.size is not None:
         file.seek(0)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if magic.startswith(_GZIP_MAGIC):
+    if magic.startswith(GZIP_MAGIC):
         # In a thread of its own: inflating is most of the work, and the bytes are written meanwhile.
-        with igzip_threaded.open(file, "rb", threads=1, block_size=CHUNK) as reader:  # type: ignore[no-untyped-call]
-            yield DecompressedStream(path, reader)
-    elif magic == _ZSTD_MAGIC:
+        with closing(Gunzip(file, start)) as unpacked:
+            yield GzipStream(path, unpacked)
+    elif magic == ZSTD_MAGIC:
         unpacker = zstandard.ZstdDecompressor()
         with unpacker.stream_reader(file, read_across_frames=True, closefd=False) as reader:  # type: ignore[arg-type]  # it only reads
             yield DecompressedStream(path, io.BufferedReader(reader, CHUNK))
+    elif file.size is None:
+        yield DecompressedStream(path, file)
     else:
         yield FileStream(path, file)
+
+
+def _magic(path: Path, file: RawFile) -> bytes:
+    try:
+        return file.head(4)
+    except OSError as error:
+        raise unreadable(path, error) from error

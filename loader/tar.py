@@ -38,26 +38,39 @@ class Entry:
     """Where a link points, empty otherwise."""
     content: Window
     mode: int = 0o644
+    offset: int = 0
+    """Where in the tar its content begins."""
+
+    @property
+    def end(self) -> int:
+        """Where in the tar the next entry begins."""
+        return self.offset + self.content.size + -self.content.size % _BLOCK
 
 
-def read_entries(stream: ByteStream, truncated: LoaderError, *, end_marked: bool = False) -> Iterator[Entry]:
+def read_entries(
+    stream: ByteStream, truncated: LoaderError, *, end_marked: bool = False, start: int = 0
+) -> Iterator[Entry]:
     """The entries in their order; what the consumer leaves of one is passed over.
 
-    With `end_marked` the two blocks of zeros at the end must be there; some writers leave them out.
+    `start` is how much of the tar has gone by before. With `end_marked` the two blocks of zeros at the end
+    must be there; some writers leave them out.
 
     Raises:
         MemberInvalid: a header is not a tar header.
         LoaderError: `truncated`, where the stream ends in the middle of an entry.
     """
     overrides: dict[str, str] = {}
+    offset = start
     while (header := _read_header(stream, truncated, end_marked=end_marked)) is not None:
         content = Window(stream, _size(header, overrides), truncated)
         padding = -content.size % _BLOCK
+        offset += _BLOCK
         if header.type in _EXTENSIONS:
             overrides |= _read_extension(header, content)
         elif header.type != tarfile.XGLTYPE:
-            yield _entry(header, content, overrides)
+            yield _entry(header, content, overrides, offset)
             overrides = {}
+        offset += content.size + padding
         content.drain()
         if stream.skip(padding) < padding:
             raise truncated
@@ -103,11 +116,7 @@ def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
     return size
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else -1
-
-
-def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str]) -> Entry:
+def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str], offset: int) -> Entry:
     return Entry(
         name=overrides.get("path", header.name),
         # Sparse files of either dialect are special: their bytes are not their content.
@@ -115,6 +124,7 @@ def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str
         target=overrides.get("linkpath", header.linkname),
         content=content,
         mode=header.mode & 0o777,
+        offset=offset,
     )
 
 

@@ -1,5 +1,6 @@
 """Whether a bundle's signature is checked, and with what: known before anything is read or started."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,6 +11,8 @@ from registry.oci.errors import Failure
 VENDOR_KEY = "https://get.mirantis.com/k0rdent-enterprise/cosign.pub"
 
 _SUFFIXES = (".sig", ".sigstore.json")
+# A bundle in pieces is signed as one.
+_PIECE = re.compile(r"(.+\.(?:tar\.gz|tgz|tar\.zst|tar))[.-](?:part[._-]?)?(?!gz$|zst$)(?:\d{1,5}|[a-z]{2,5})")
 _WAIVE = "load it unverified with --no-verify"
 
 
@@ -46,10 +49,13 @@ class Verification:
         if bundle.is_dir():
             raise EvidenceMissing(f"{bundle} is a directory, and only a bundle file is signed: load that, or {_WAIVE}")
         signature = self.signature or _beside(bundle)
+        shown, place = str(bundle), f"put {_names(bundle)[-1]}.sig beside it"
+        if shown == "-":
+            shown, place = "standard input", "name its signature with --cosign-signature"
         if signature is None and self.key is None:
             raise EvidenceMissing(
-                f"nothing proves where {bundle} comes from: put {bundle.name}.sig beside it and name the vendor's "
-                f"public key with --cosign-key ({VENDOR_KEY}), or {_WAIVE}"
+                f"nothing proves where {shown} comes from: {place} "
+                f"and name the vendor's public key with --cosign-key ({VENDOR_KEY}), or {_WAIVE}"
             )
         if self.key is None:
             raise EvidenceMissing(
@@ -83,5 +89,11 @@ def is_url(key: str) -> bool:
 
 
 def _beside(bundle: Path) -> Path | None:
-    candidates = (bundle.with_name(bundle.name + suffix) for suffix in _SUFFIXES)
+    candidates = (bundle.with_name(name + suffix) for name in _names(bundle) for suffix in _SUFFIXES)
     return next((path for path in candidates if path.exists()), None)
+
+
+def _names(bundle: Path) -> tuple[str, ...]:
+    """What its signature may be called after: the file, and the bundle of which it is a piece."""
+    piece = _PIECE.fullmatch(bundle.name)
+    return (bundle.name,) if piece is None else (bundle.name, piece[1])

@@ -13,8 +13,8 @@ import lmdb
 from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
 
 TABLES: Final = (
-    *("blobs", "care", "history", "links", "loads", "manifests", "misses", "referrers"),
-    *("repositories", "revisions", "roots", "tags", "uploads"),
+    *("blobs", "care", "history", "journals", "links", "loads", "manifests", "misses"),
+    *("referrers", "repositories", "revisions", "roots", "tags", "uploads"),
 )
 
 # Virtual addresses, not memory or disk. Room for 100 000 manifests before the first growth.

@@ -11,6 +11,7 @@ referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path, whether it is lost: `members.py`
 loads         bundle                          state and counts of its last load
+journals      bundle, number                  what loads remember of it: `journals.py`
 care          kind of work                    how far it is, and what its last run did
 history       number                          what changed a tag, when, and the hash of the record before: `history.py`
 uploads       id                              repository, root, and the hashes of its bytes so far, if known

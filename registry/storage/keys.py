@@ -20,6 +20,8 @@ _ALGORITHM: Final = {1: "sha256", 2: "sha512"}
 # size, root number, when a client was last told of it (seconds since 1970), xxh3_128
 _BLOB: Final = struct.Struct("<QHd16s")
 _TIME: Final = struct.Struct("<d")
+_NUMBER: Final = struct.Struct(">Q")
+LAST_NUMBER: Final = b"\xff" * _NUMBER.size
 
 
 def pack_digest(digest: Digest) -> bytes:
@@ -63,6 +65,16 @@ def referrer_key(name: RepositoryName, subject: Digest, referrer: Digest) -> byt
 def text_key(text: str) -> bytes:
     """For text of any length, such as a path: a key ends at 511 bytes."""
     return pack_digest(Digest.of(text.encode("utf-8", "surrogateescape")))
+
+
+def journal_key(bundle: str, number: int) -> bytes:
+    """Numbers below one bundle sort as they count."""
+    return text_key(bundle) + _NUMBER.pack(number)
+
+
+def journal_prefix(key: bytes) -> bytes:
+    """What all keys of this journal begin with."""
+    return key[: -_NUMBER.size]
 
 
 def miss_key(wanted: Wanted) -> bytes:

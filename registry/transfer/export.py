@@ -26,6 +26,8 @@ from registry.transfer.tree import Tree, read_referrers, read_tree
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
+# Children of an index that were not there to be put in, so that nobody takes their want for damage.
+LEFT_OUT = "com.mirantis.k0rdentd.left-out"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _RUNNABLE = frozenset({mediatype.OCI_CONFIG, _DOCKER_CONFIG})
@@ -112,6 +114,8 @@ class Archive:
     def _name(self, tree: Tree, name: str, *, tagged: bool) -> None:
         self.names.append(name)
         annotations = {_CONTAINERD_NAME: name, _REF_NAME: name}
+        if tree.missing:
+            annotations[LEFT_OUT] = " ".join(map(str, tree.missing))
         self._index.append(_root(tree).to_json() | {"annotations": annotations})
         runnable = _runnable(tree)
         if runnable is None or not tagged:

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from loader.errors import BundleInvalid
 from loader.hashing import HashedFile
+from loader.rawfile import BundleFile
 from loader.source import Source
 from tests.images import write_tar
 
@@ -27,14 +29,14 @@ def sha256(path: Path) -> bytes:
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_is_read_twice_skipped_or_left_the_digest_is_the_files(path: Path, seed: int) -> None:
     rng = random.Random(seed)
-    with path.open("rb") as file:
+    with closing(BundleFile([path])) as file:
         hashed = HashedFile(path, file, ("sha256", "sha384"))
         for _ in range(rng.randrange(40)):
             match rng.randrange(4):
                 case 0:
-                    hashed.seek(max(0, hashed.tell() - rng.randrange(100_000)))
+                    hashed.seek(max(0, hashed.position - rng.randrange(100_000)))
                 case 1:
-                    hashed.seek(hashed.tell() + rng.randrange(400_000))
+                    hashed.seek(hashed.position + rng.randrange(400_000))
                 case _:
                     hashed.read(rng.choice((1, 512, 100_000, 1_000_000)))
         digests = hashed.digests()
@@ -44,7 +46,7 @@ def test_whatever_is_read_twice_skipped_or_left_the_digest_is_the_files(path: Pa
 
 def test_what_is_read_is_what_is_hashed_and_not_what_the_file_is_later(path: Path) -> None:
     before = sha256(path)
-    with path.open("rb") as file:
+    with closing(BundleFile([path])) as file:
         hashed = HashedFile(path, file, ("sha256",))
         while hashed.read(1_000_000):
             pass
@@ -53,7 +55,7 @@ def test_what_is_read_is_what_is_hashed_and_not_what_the_file_is_later(path: Pat
 
 
 def test_reading_on_behind_the_digest_changes_nothing(path: Path) -> None:
-    with path.open("rb") as file:
+    with closing(BundleFile([path])) as file:
         hashed = HashedFile(path, file, ("sha256",))
         hashed.read(10)
         first = hashed.digests()
@@ -65,7 +67,7 @@ def test_a_reader_is_never_far_ahead_of_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "holes"
     with path.open("wb") as file:
         file.truncate(3_000_000_000)
-    with path.open("rb", buffering=0) as file:
+    with closing(BundleFile([path])) as file:
         hashed = HashedFile(path, file, ("sha256",))
         for place in range(0, 2_000_000_000, 100_000_000):
             hashed.seek(place)
@@ -77,10 +79,10 @@ def test_a_reader_is_never_far_ahead_of_the_hash(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_no_digest(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(100))
-    with path.open("rb") as file:
+    with closing(BundleFile([path])) as file:
         folder = os.open(tmp_path, os.O_RDONLY)
         hashed = HashedFile(path, file, ("sha256",))
-        os.dup2(folder, file.fileno())  # reading a directory is an error of the kernel's
+        os.dup2(folder, file._pieces._descriptors[0])  # reading a directory is an error of the kernel's
         os.close(folder)
         with pytest.raises(BundleInvalid, match="cannot read"):
             hashed.digests()

@@ -108,8 +108,11 @@ def test_debians_registry_takes_it_and_gives_it_back(tmp_path: Path, work: Path)
 def test_broken_members_fail_alone(tmp_path: Path, work: Path, registry: Server, form: Form) -> None:
     bundle = tmp_path / f"b.{form}"
     contents = write_bundle(BundleSpec(size=4_000_000, broken=True), bundle, form)
-    done = k0rdentd("bundle", "push", bundle, registry.url, "--work", work)
+    done = k0rdentd("bundle", "push", bundle, registry.url, "--work", work, "--report", tmp_path / "r.json")
     assert done.returncode == 1
+    told = {each["path"]: each["outcome"] for each in json.loads((tmp_path / "r.json").read_text())["members"]}
+    assert {path for path, outcome in told.items() if outcome == "failed"} == {each.path for each in contents.broken}
+    assert len(told) == len(contents.broken) + len(contents.members)
     assert f"{len(contents.broken)} of {len(contents.broken) + len(contents.members)} members failed" in done.stderr
     assert done.stdout.count("] failed ") == len(contents.broken)
     assert set(listing(tmp_path / "store")) == names(contents)

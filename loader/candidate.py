@@ -1,0 +1,84 @@
+"""A member of the bundle between the pool and its name, in memory and as the journal keeps it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import orjson
+
+from loader.errors import MemberInvalid
+from loader.image import assemble
+from loader.ingest import Archive
+from loader.selection import Selection
+from registry.oci.digest import Digest
+from registry.oci.errors import OCIError
+from registry.oci.manifest import Manifest
+from registry.oci.reference import Reference
+from registry.storage.index import Snapshot
+from registry.storage.store import Image, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a member has become: an image whose blobs are in place, a reason why there is none, or nothing wanted."""
+
+    path: str
+    size: int
+    reference: Reference | None = None
+    image: Image | None = None
+    error: str | None = None
+    end: int = 0
+    """Where the next member begins in the bundle's tar."""
+    is_known: bool = False
+    """It needed no reading: an earlier load did."""
+
+    @classmethod
+    def of(cls, archive: Archive, store: Store, selection: Selection) -> Self:
+        """What a settled archive has become.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        if archive.is_excluded:
+            return cls(archive.path, archive.size, selection.name(archive.path), end=archive.end)
+        try:
+            image = assemble(archive, store, selection)
+        except (MemberInvalid, OCIError) as error:
+            return cls(archive.path, archive.size, error=str(error), end=archive.end)
+        admitted = image if selection.admits(image.reference) else None
+        return cls(archive.path, archive.size, image.reference, admitted, end=archive.end)
+
+    def to_row(self) -> bytes:
+        """For the index; blobs are left out, for it has them."""
+        image = None if self.image is None else [str(self.image.root), [*map(_manifest, self.image.manifests)]]
+        reference = None if self.reference is None else str(self.reference)
+        path = self.path.encode("utf-8", "surrogateescape").decode("latin-1")
+        return orjson.dumps([path, self.size, reference, image, self.error])
+
+    @classmethod
+    def from_row(cls, row: bytes, snapshot: Snapshot, *, is_known: bool) -> Self:
+        """What `to_row` made this of; where the index lacks one of its blobs by now, that is the error."""
+        path, size, reference, image, error = orjson.loads(row)
+        name = path.encode("latin-1").decode("utf-8", "surrogateescape")
+        named = None if reference is None else Reference.parse(reference)
+        if named is None or image is None:
+            return cls(name, size, named, None, error, is_known=is_known)
+        root, manifests = image
+        parsed = tuple(map(_parsed, manifests))
+        needed = {blob.digest: blob for _, manifest in parsed for blob in manifest.blobs}
+        found = {digest: snapshot.blob(digest) for digest in needed}
+        lost = [digest for digest, blob in found.items() if blob is None]
+        if lost:
+            return cls(name, size, named, None, f"blob {lost[0]} is gone from the store: load again", is_known=is_known)
+        blobs = tuple(blob for blob in found.values() if blob is not None)
+        return cls(name, size, named, Image(named, Digest.parse(root), parsed, blobs), is_known=is_known)
+
+
+def _manifest(entry: tuple[Digest, Manifest]) -> tuple[str, str, str]:
+    """Its bytes have to come back as they are, in whatever encoding."""
+    digest, manifest = entry
+    return str(digest), manifest.media_type, manifest.body.decode("latin-1")
+
+
+def _parsed(entry: tuple[str, str, str]) -> tuple[Digest, Manifest]:
+    digest, media_type, body = entry
+    return Digest.parse(digest), Manifest.parse(body.encode("latin-1"), media_type)

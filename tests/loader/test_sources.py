@@ -1,0 +1,101 @@
+"""Bundles in pieces and from standard input; what comes first where the order is free."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.bundle import BundleSpec, Form
+from bench.corpus import write_bundle
+from bench.layout import oci_archive
+from tests.conftest import COMMAND, listing
+from tests.images import small_image, write_tar
+from tests.loader.test_load import load, wanted
+
+SPEC = BundleSpec(size=3_500_000, leading_folder=True)
+
+
+def split(bundle: Path, *options: str) -> None:
+    """As an operator does it; the whole file is gone then."""
+    subprocess.run(["split", "-b", "700k", *options, bundle.name, f"{bundle.name}."], cwd=bundle.parent, check=True)
+    bundle.unlink()
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("tar.gz", ("-d",)), ("tar", ()), ("tar", ("-d", "-a", "3")), ("tar.gz", ("--numeric-suffixes=1", "-a", "3"))],
+    ids=str,
+)
+def test_pieces_are_read_as_one(tmp_path: Path, form: Form, options: tuple[str, ...]) -> None:
+    path = tmp_path / f"b.{form}"
+    contents = write_bundle(SPEC, path, form)
+    split(path, *options)
+    (tmp_path / f"{path.name}.sig").write_bytes(b"signature")
+    first = min(tmp_path.glob(f"{path.name}.[0a]*"))
+    done = load(path, tmp_path / "s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(listing(tmp_path / "s")) == set(wanted(contents))
+    assert load(first, tmp_path / "s").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: (folder / "b.tar.gz.00").unlink(), "missing: b.tar.gz.00"),
+        (lambda folder: (folder / "b.tar.gz.02").unlink(), "missing: b.tar.gz.02"),
+        (lambda folder: (folder / "b.tar.gz.02").write_bytes(b""), "b.tar.gz.02 has 0 bytes"),
+        (lambda folder: (folder / "b.tar.gz.part03").write_bytes(b""), "different kinds"),
+        (lambda folder: max(folder.glob("b.tar.gz.*")).unlink(), "copy it anew"),
+    ],
+)
+def test_missing_and_foreign_pieces_are_told(tmp_path: Path, harm: Callable[[Path], object], said: str) -> None:
+    write_bundle(SPEC, tmp_path / "b.tar.gz", "tar.gz")
+    split(tmp_path / "b.tar.gz", "-d")
+    harm(tmp_path)
+    done = load(tmp_path / "b.tar.gz", tmp_path / "s")
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_piece_in_the_middle_is_not_taken_for_the_bundle(tmp_path: Path) -> None:
+    write_bundle(SPEC, tmp_path / "b.tar.gz", "tar.gz")
+    split(tmp_path / "b.tar.gz", "-d")
+    assert "name the first one, b.tar.gz.00" in load(tmp_path / "b.tar.gz.01", tmp_path / "s").stderr
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar", "tar.zst"])
+def test_a_pipe_is_read_to_its_end(tmp_path: Path, form: Form) -> None:
+    contents = write_bundle(SPEC, tmp_path / f"b.{form}", form)
+    command = [*COMMAND, "load", "-", "-s", str(tmp_path / "s"), "--progress", "plain"]
+    with subprocess.Popen(["cat", str(tmp_path / f"b.{form}")], stdout=subprocess.PIPE) as pipe:
+        done = subprocess.run(command, stdin=pipe.stdout, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(listing(tmp_path / "s")) == set(wanted(contents))
+    assert "so far" in done.stdout
+    assert "left" not in done.stdout
+
+
+def test_a_pipe_that_breaks_off_is_told(tmp_path: Path) -> None:
+    write_bundle(SPEC, tmp_path / "b.tar.gz", "tar.gz")
+    command = [*COMMAND, "load", "-", "-s", str(tmp_path / "s")]
+    half = (tmp_path / "b.tar.gz").read_bytes()[:-100_000]
+    done = subprocess.run(command, input=half, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"- ends in the middle of a member" in done.stderr
+    assert listing(tmp_path / "s")
+
+
+@pytest.mark.parametrize("form", ["tar", "dir"])
+def test_what_an_installation_needs_comes_first(tmp_path: Path, form: str) -> None:
+    names = ["aaa_1.tar", "kcm-controller_1.tar", "zzz_1.tar", "charts/k_1.tar", "k0sproject/k0s_1.tar"]
+    path = write_tar(tmp_path / "b.tar", {name: oci_archive(small_image(name)) for name in names})
+    if form == "dir":
+        (tmp_path / "b").mkdir()
+        subprocess.run(["tar", "-xf", path, "-C", tmp_path / "b"], check=True)
+        path = tmp_path / "b"
+    lines = load(path, tmp_path / "s").stdout.splitlines()[:-2]
+    loaded = [line.split()[2].partition(":")[0] for line in lines]
+    assert set(loaded[:3]) == {"kcm-controller", "charts/k", "k0sproject/k0s"}
+    assert loaded[3:] == ["aaa", "zzz"]
