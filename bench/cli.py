@@ -13,7 +13,7 @@ from bench.corpus import ByteSize
 from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
 from bench.machine import Machine
 from bench.peers import ours
-from bench.pull_cli import pull
+from bench.pull_cli import pull, report
 from bench.report import footprint_line, load_table, others_line, write_json
 from bench.sample import Sample
 from bench.slow import measure as measure_slow
@@ -33,6 +33,7 @@ def bench() -> None:
 
 
 bench.add_command(pull)
+bench.add_command(report)
 
 
 @bench.command()

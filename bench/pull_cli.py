@@ -8,8 +8,11 @@ from pathlib import Path
 
 import click
 
+from bench.changes import changes
 from bench.foreign import Foreign
+from bench.gathered import gathered
 from bench.machine import Machine
+from bench.page.composed import Drawings, composed
 from bench.results import Figure, Results, now
 from bench.suite.field import Plan
 from bench.suite.run import SECTIONS, measure, versions
@@ -91,3 +94,30 @@ def _shown(figures: Iterable[Figure]) -> Sequence[Figure]:
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     return found
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default="bench.html", show_default=True, help="The page."
+)
+@click.option("--baseline", type=click.Path(path_type=Path, dir_okay=False), help="Mark what became worse since then.")
+@click.option("--plots/--no-plots", default=True, help="Plots need matplotlib: pip install 'k0rdentd[bench]'.")
+def report(*, files: tuple[Path, ...], output: Path, baseline: Path | None, plots: bool) -> None:
+    """Make one page, and one JSON file beside it, of what --json wrote; both hold all, and need no network."""
+    found = gathered(files)
+    changed = changes(found.figures, gathered([baseline]).figures) if baseline else ()
+    drawings: Drawings = {}
+    if plots:
+        from bench.page.drawn import drawn  # noqa: PLC0415  # matplotlib, which only plots need
+
+        drawings = drawn(found.figures)
+    notice = "" if plots else "This page was made without plots."
+    output.write_text(composed(found, drawings, changed, notice))
+    output.with_suffix(".json").write_bytes(found.to_json())
+    for verdict in found.verdicts:
+        click.echo(f"{_OUTCOMES[verdict.outcome]}: {verdict.claim}: {verdict.found}")
+    for change in changed:
+        if change.kind != "same":
+            click.echo(f"{change.kind.upper()}: {change.name}: {change.told}")
+    click.echo(f"{output} and {output.with_suffix('.json')}")

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import orjson
 
@@ -63,34 +62,27 @@ class Results:
         return orjson.dumps(self, option=orjson.OPT_INDENT_2)
 
     @classmethod
-    def parse(cls, body: bytes, name: str) -> Self:
+    def parse(cls, document: Mapping[str, Any], name: str) -> Self:
         """Read what `to_json` wrote.
 
         Raises:
             BenchFailed: it is something else, of which `name` is the file.
         """
         try:
-            document = orjson.loads(body)
             if document["schema"] != SCHEMA:
                 raise BenchFailed(f"{name} has results of another release (schema {document['schema']}): measure anew")
-            figures = tuple(Figure(**figure) for figure in document.pop("figures"))
-            verdicts = tuple(Verdict(**verdict) for verdict in document.pop("verdicts"))
-            machine = Machine(**document.pop("machine"))
-            return cls(machine=machine, figures=figures, verdicts=verdicts, **document)
+            parts = {
+                "figures": tuple(Figure(**figure) for figure in document["figures"]),
+                "verdicts": tuple(Verdict(**verdict) for verdict in document["verdicts"]),
+                "machine": Machine(**document["machine"]),
+            }
+            return cls(**{**document, **parts})
         except (ValueError, KeyError, TypeError) as error:
             raise BenchFailed(f"{name} holds no results of k0rdentd bench: {error!r}") from error
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The results in a file.
-
-        Raises:
-            BenchFailed: there are none.
-        """
-        try:
-            return cls.parse(path.read_bytes(), str(path))
-        except OSError as error:
-            raise BenchFailed(f"cannot read {path}: {error.strerror}") from error
+    def judged(self, verdicts: Sequence[Verdict]) -> Self:
+        """The same, with other verdicts."""
+        return replace(self, verdicts=tuple(verdicts))
 
     def joined(self, other: Self) -> Self:
         """Both, on the machine of the first."""
@@ -98,7 +90,8 @@ class Results:
         command = f"{self.command}; {other.command}"
         figures, verdicts = self.figures + other.figures, self.verdicts + other.verdicts
         seconds = self.seconds + other.seconds
-        return type(self)(self.machine, versions, command, self.started, seconds, figures, verdicts)
+        started = min(filter(None, (self.started, other.started)), default="")
+        return type(self)(self.machine, versions, command, started, seconds, figures, verdicts)
 
 
 def now() -> str:
@@ -121,7 +114,15 @@ def ratio(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Spread | No
 
 def judged(claim: str, found: Spread, least: float) -> Verdict:
     """Whether a ratio reaches `least`: in every round, in none, or now and then, which noise could explain."""
-    outcome: Outcome = "holds" if found.low >= least else "fails" if found.high < least else "tie"
+    low, high = _certain(found)
+    outcome: Outcome = "holds" if low >= least else "fails" if high < least else "tie"
+    return Verdict(claim, str(found), outcome)
+
+
+def judged_at_most(claim: str, found: Spread, most: float) -> Verdict:
+    """Likewise, whether a ratio stays below `most`."""
+    low, high = _certain(found)
+    outcome: Outcome = "holds" if high <= most else "fails" if low > most else "tie"
     return Verdict(claim, str(found), outcome)
 
 
@@ -129,9 +130,13 @@ def standing(found: Spread | None) -> str:
     """A ratio in words."""
     if found is None:
         return ""
-    if found.low <= 1 <= found.high or abs(found.median - 1) < _NOISE:
-        return "a tie"
-    return f"{found.median:.2f} times"
+    low, high = _certain(found)
+    return "a tie" if low <= 1 <= high or abs(found.median - 1) < _NOISE else f"{found.median:.2f} times"
+
+
+def _certain(found: Spread) -> tuple[float, float]:
+    """What the ratio may be; after a single round, which tells nothing of the noise, a fifth more or less."""
+    return (found.low * 0.8, found.high * 1.25) if found.is_single else (found.low, found.high)
 
 
 _NOISE = 0.03

@@ -26,7 +26,14 @@ class Spread:
         """The spread of ours/theirs, each ratio within one round: a busy minute slows both."""
         return cls.of([one / other for one, other in zip(ours, theirs, strict=True)])
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is that of one value: then nobody knows the noise."""
+        return self.low == self.high
+
     def __str__(self) -> str:
+        if self.is_single:
+            return f"{self.median:.2f}"
         return f"{self.low:.2f} / {self.median:.2f} / {self.high:.2f}"
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "beside": "While gc, scrub or a load runs",
     "workers": "More workers",
     "index": "More manifests in the index",
+    "load": "Bundles",
     "generator": "The generator beside wrk",
 }
 X_NAMES = {
@@ -24,7 +25,7 @@ X_NAMES = {
     "concurrency": "connections",
     "workers": "workers",
     "index": "manifests",
-    "mixed": "",
+    "load": "bytes",
 }
 LOWER_IS_BETTER = frozenset(("ms", "us", "s"))
 
@@ -60,9 +61,10 @@ def _table(section: str, title: str, figures: Sequence[Figure]) -> Table:
     others = [name for name in names if name != names[0]]
     ratios = tuple(f"{names[0]} / {name}" for name in others)
     varied = X_NAMES.get(section, "")
-    head = ("measured", *((varied,) if varied else ()), "unit", *names, *ratios, *(("CPU/request",) * (OURS in names)))
+    has_costs = any("server_us" in each.details for each in figures if each.subject == OURS)
+    head = ("measured", *((varied,) if varied else ()), "unit", *names, *ratios, *(("CPU/request",) * has_costs))
     rows = [
-        _row(figures, case, x, names, with_x=bool(varied))
+        _row(figures, case, x, names, with_x=bool(varied))[: len(head)]
         for case in cases(figures)
         for x in xs(each for each in figures if each.case == case)
     ]
@@ -95,7 +97,7 @@ def _median(found: Sequence[float]) -> str:
 def _compared(ours: dict[int, float], theirs: dict[int, float], unit: str) -> str:
     """How many times as good the first one is, whatever is better here: lowest, median and highest round."""
     found = ratio(theirs, ours) if unit in LOWER_IS_BETTER else ratio(ours, theirs)
-    return "" if found is None else f"{found} ({standing(found)})" if standing(found) == "a tie" else str(found)
+    return "" if found is None else f"{found}{', a tie' * (standing(found) == 'a tie')}"
 
 
 def _aligned(text: str, width: int, place: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.peers import DISTRIBUTION, NGINX, OURS
-from bench.results import Figure, Outcome, Verdict, judged, of_section, ratio, values
+from bench.results import Figure, Outcome, Verdict, judged, judged_at_most, of_section, ratio, values
 from bench.spread import Spread
 
 
@@ -53,7 +53,7 @@ def _growth(figures: Sequence[Figure], of: str, ends: tuple[int, int]) -> Iterat
     few, many = (_costs(figures, count) for count in ends)
     found = ratio(many, few)
     if found is not None:
-        yield _at_most(f"CPU time per request from {ends[0]} to {ends[1]} {of}: at most 1.1 times", found, GROWTH)
+        yield judged_at_most(f"CPU time per request from {ends[0]} to {ends[1]} {of}: at most 1.1 times", found, GROWTH)
 
 
 def _costs(figures: Sequence[Figure], x: float) -> Mapping[int, float]:
@@ -81,8 +81,8 @@ def _memory(figures: Sequence[Figure]) -> Iterator[Verdict]:
         third = len(same) // 3
         before, after = (Spread.of(part).median for part in (same[:third], same[-third:]))
         claim = f"memory of the registry stays flat: at the end at most {MEMORY_GROWTH:g} times that after the start"
-        outcome = _at_most(claim, Spread.of([after / before]), MEMORY_GROWTH)
-        yield Verdict(claim, f"{before / 1e6:.0f} MB, then {after / 1e6:.0f} MB", outcome.outcome)
+        outcome: Outcome = "holds" if after <= before * MEMORY_GROWTH else "fails"
+        yield Verdict(claim, f"{before / 1e6:.0f} MB, then {after / 1e6:.0f} MB", outcome)
 
 
 def _generator(figures: Sequence[Figure]) -> Iterator[Verdict]:
@@ -90,10 +90,5 @@ def _generator(figures: Sequence[Figure]) -> Iterator[Verdict]:
     if shares:
         (subject, case), most = max(shares.items(), key=lambda item: item[1])
         claim = f"the generator is not the bottleneck: busy for at most {BUSY:.0%} of its time"
-        outcome = _at_most(claim, Spread.of([most]), BUSY).outcome
+        outcome: Outcome = "holds" if most <= BUSY else "fails"
         yield Verdict(claim, f"{most:.0%} at most, with {subject}, {case}", outcome)
-
-
-def _at_most(claim: str, found: Spread, most: float) -> Verdict:
-    outcome: Outcome = "holds" if found.high <= most else "fails" if found.low > most else "tie"
-    return Verdict(claim, str(found), outcome)
