@@ -16,6 +16,7 @@ from bench.peers import ours
 from bench.pull_cli import pull, report
 from bench.report import footprint_line, load_table, others_line, write_json
 from bench.sample import Sample
+from bench.site_cli import site
 from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
@@ -34,6 +35,7 @@ def bench() -> None:
 
 bench.add_command(pull)
 bench.add_command(report)
+bench.add_command(site)
 
 
 @bench.command()

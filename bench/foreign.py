@@ -87,11 +87,13 @@ def push(sample: Sample, url: str) -> None:
 
 
 def _forget(sample: Sample, url: str) -> None:
-    """As far as the registry lets us: what stays is the bench's own repositories."""
+    """As far as the registry lets us: one that deletes nothing keeps repositories below `bench/`."""
     with httpx.Client(base_url=url, timeout=_PATIENCE) as client:
         for image in images(sample):
-            for digest, _ in image.documents:
-                client.delete(f"/v2/{image.reference.repository}/manifests/{digest}")
+            prefix = f"/v2/{image.reference.repository}"
+            for kind, parts in (("manifests", image.documents), ("blobs", image.blobs)):
+                for digest, _ in parts:
+                    client.delete(f"{prefix}/{kind}/{digest}")
 
 
 def _command(text: str, folder: Path) -> Callable[[int], Sequence[str]]:

@@ -1,7 +1,7 @@
 """Statistics for a machine that is never quiet: medians, and ratios taken round by round."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Self, TypeVar
 
@@ -15,11 +15,12 @@ class Spread:
     low: float
     median: float
     high: float
+    count: int = field(default=2, compare=False)
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         """The spread of at least one value."""
-        return cls(min(values), median(values), max(values))
+        return cls(min(values), median(values), max(values), len(values))
 
     @classmethod
     def of_ratios(cls, ours: Sequence[float], theirs: Sequence[float]) -> Self:
@@ -29,7 +30,7 @@ class Spread:
     @property
     def is_single(self) -> bool:
         """Whether it is that of one value: then nobody knows the noise."""
-        return self.low == self.high
+        return self.count == 1
 
     def __str__(self) -> str:
         if self.is_single:

@@ -86,7 +86,8 @@ def _memory(figures: Sequence[Figure]) -> Iterator[Verdict]:
 
 
 def _generator(figures: Sequence[Figure]) -> Iterator[Verdict]:
-    shares = {(each.subject, each.case): each.details.get("generator_share", 0) for each in figures}
+    told = (each for each in figures if "generator_share" in each.details)
+    shares = {(each.subject, each.case): each.details["generator_share"] for each in told}
     if shares:
         (subject, case), most = max(shares.items(), key=lambda item: item[1])
         claim = f"the generator is not the bottleneck: busy for at most {BUSY:.0%} of its time"

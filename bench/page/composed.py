@@ -12,7 +12,7 @@ Drawings = Mapping[str, Sequence[tuple[str, str]]]
 """Of a section: plots as SVG, and what each shows."""
 
 LEADS = {
-    "rates": "One thing asked for over and over: 16 connections stay open, and each asks again as soon as it is answered. "
+    "rates": "One thing asked for over and over: each of 16 connections asks again as soon as it is answered. "
     "Blobs from 1 MiB up are counted by their bytes.",
     "latency": "Requests are due by a clock, whatever becomes of those before, and timed from that instant: what waits "
     "for a busy server has waited. A server that does not keep up is not asked more often.",
