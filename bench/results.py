@@ -85,10 +85,11 @@ class Results:
         return replace(self, verdicts=tuple(verdicts))
 
     def joined(self, other: Self) -> Self:
-        """Both, on the machine of the first."""
+        """Both, on the machine of the first, one after the other."""
         versions = {**self.versions, **other.versions}
         command = f"{self.command}; {other.command}"
-        figures, verdicts = self.figures + other.figures, self.verdicts + other.verdicts
+        later = tuple(replace(figure, at=figure.at + self.seconds) for figure in other.figures)
+        figures, verdicts = self.figures + later, self.verdicts + other.verdicts
         seconds = self.seconds + other.seconds
         started = min(filter(None, (self.started, other.started)), default="")
         return type(self)(self.machine, versions, command, started, seconds, figures, verdicts)

@@ -89,7 +89,8 @@ def _load(figures: Sequence[Figure]) -> Iterator[tuple[str, str]]:
         yield lines(found, "bytes of the bundle", "seconds"), "Seconds that a bundle takes, over its size."
 
 
-def _memory(figures: Sequence[Figure]) -> Iterator[tuple[str, str]]:
+def _memory(measured: Sequence[Figure]) -> Iterator[tuple[str, str]]:
+    figures = [each for each in measured if each.section != "generator"]
     content = []
     for number, name in enumerate(subjects(figures)):
         seen = [
@@ -102,7 +103,7 @@ def _memory(figures: Sequence[Figure]) -> Iterator[tuple[str, str]]:
             content.append(Line(name, number, [(at, memory, memory, memory) for at, memory in seen]))
     if content:
         told = "Memory of each server after each measurement, in MB, over the seconds of the run."
-        yield lines(content, "seconds", "MB", log_x=False, log_y=False, markers=False), told
+        yield lines(content, "seconds", "MB", log_x=False, markers=False), told
 
 
 def _by_subject(figures: Sequence[Figure], value: Callable[[Figure], float | None]) -> Iterator[Line]:

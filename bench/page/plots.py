@@ -172,8 +172,8 @@ def _label_all(axes: Axes, xs: Sequence[float]) -> None:
 def _short(value: float, _: object = None) -> str:
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
-            return f"{value / limit:g}{letter}"
-    return f"{value:g}"
+            return f"{value / limit:.3g}{letter}"
+    return f"{value:.3g}"
 
 
 def _inlined(svg: str) -> str:
