@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bench.changes import changes
+from bench.errors import BenchFailed
 from bench.foreign import Foreign
 from bench.gathered import gathered
 from bench.machine import Machine
@@ -102,17 +103,12 @@ def _shown(figures: Iterable[Figure]) -> Sequence[Figure]:
     "-o", "--output", type=click.Path(path_type=Path), default="bench.html", show_default=True, help="The page."
 )
 @click.option("--baseline", type=click.Path(path_type=Path, dir_okay=False), help="Mark what became worse since then.")
-@click.option("--plots/--no-plots", default=True, help="Plots need matplotlib: pip install 'k0rdentd[bench]'.")
-def report(*, files: tuple[Path, ...], output: Path, baseline: Path | None, plots: bool) -> None:
+@click.option("--plots/--no-plots", default=None, help="Draw with matplotlib.  [default: if it is installed]")
+def report(*, files: tuple[Path, ...], output: Path, baseline: Path | None, plots: bool | None) -> None:
     """Make one page, and one JSON file beside it, of what --json wrote; both hold all, and need no network."""
     found = gathered(files)
     changed = changes(found.figures, gathered([baseline]).figures) if baseline else ()
-    drawings: Drawings = {}
-    if plots:
-        from bench.page.drawn import drawn  # noqa: PLC0415  # matplotlib, which only plots need
-
-        drawings = drawn(found.figures)
-    notice = "" if plots else "This page was made without plots."
+    drawings, notice = _drawings(found, plots=plots)
     output.write_text(composed(found, drawings, changed, notice))
     output.with_suffix(".json").write_bytes(found.to_json())
     for verdict in found.verdicts:
@@ -121,3 +117,17 @@ def report(*, files: tuple[Path, ...], output: Path, baseline: Path | None, plot
         if change.kind != "same":
             click.echo(f"{change.kind.upper()}: {change.name}: {change.told}")
     click.echo(f"{output} and {output.with_suffix('.json')}")
+
+
+def _drawings(found: Results, *, plots: bool | None) -> tuple[Drawings, str]:
+    """What is drawn, and what is to be said where nothing is."""
+    if plots is False:
+        return {}, "This page was made without plots."
+    try:
+        from bench.page.drawn import drawn  # noqa: PLC0415  # matplotlib, which only plots need
+    except BenchFailed as error:
+        if plots:
+            raise
+        click.echo(str(error), err=True)
+        return {}, str(error)
+    return drawn(found.figures), ""

@@ -16,7 +16,7 @@ try:
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 except ImportError as error:
-    raise BenchFailed("plots need matplotlib: pip install 'k0rdentd[bench]', or ask for a page without") from error
+    raise BenchFailed("plots need matplotlib: pip install 'k0rdentd[bench]'") from error
 
 _INK, _MUTED, _GRID = "#0a0001", "#0a0002", "#0a0003"
 _SERIES = tuple(f"#0b000{number}" for number in range(6))
