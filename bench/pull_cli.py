@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -55,13 +55,15 @@ def pull(
     plan = Plan.quick(transports) if quick else Plan(rounds, seconds, transports)
     machine, started, began = Machine.here(), now(), time.monotonic()
     click.echo(machine)
-    foreign = [Foreign.parse(peer) for peer in peers]
-    figures = _shown(measure(plan, only or tuple(SECTIONS), foreign))
-    taken = round(time.monotonic() - began, 1)
-    found = Results(machine, versions(), _command(), started, taken, tuple(figures), verdicts(figures))
-    tell(found)
-    if json_file:
-        json_file.write_bytes(found.to_json())
+    figures: list[Figure] = []
+    try:
+        _collect(measure(plan, only or tuple(SECTIONS), [Foreign.parse(peer) for peer in peers]), figures)
+    finally:  # what an interrupted run has found so far is true all the same
+        taken = round(time.monotonic() - began, 1)
+        found = Results(machine, versions(), _command(), started, taken, tuple(figures), verdicts(figures))
+        tell(found)
+        if json_file and figures:
+            json_file.write_bytes(found.to_json())
 
 
 def tell(found: Results) -> None:
@@ -85,16 +87,14 @@ def _command() -> str:
     return shlex.join(("k0rdentd", "bench", "pull", *typed))
 
 
-def _shown(figures: Iterable[Figure]) -> Sequence[Figure]:
+def _collect(measured: Iterable[Figure], into: list[Figure]) -> None:
     """All of them; what is measured is told on standard error meanwhile."""
-    found: list[Figure] = []
-    for figure in figures:
-        found.append(figure)
+    for figure in measured:
+        into.append(figure)
         if sys.stderr.isatty():
             click.echo(f"\r\x1b[K{figure.at:6.0f} s  {figure.case}, {figure.subject}", nl=False, err=True)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
-    return found
 
 
 @click.command()

@@ -75,7 +75,7 @@ def _row(figures: Sequence[Figure], case: str, x: float, names: Sequence[str], *
     here = [each for each in figures if (each.case, each.x) == (case, x)]
     unit = here[0].unit
     found = {name: values(here, case, name, x) for name in names}
-    shown = (_median(list(found[name].values())) for name in names)
+    shown = (_shown([each for each in here if each.subject == name]) for name in names)
     first = found[names[0]]
     ratios = (_compared(first, found[name], unit) for name in names[1:])
     costs = [each.details["server_us"] for each in here if each.subject == OURS and "server_us" in each.details]
@@ -87,10 +87,12 @@ def _unit(unit: str) -> str:
     return "ms, 99 %" if unit == "ms" else unit
 
 
-def _median(found: Sequence[float]) -> str:
-    if not found:
+def _shown(figures: Sequence[Figure]) -> str:
+    if not figures:
         return "-"
-    middle = Spread.of(found).median
+    if not any(each.details.get("kept_up", 1) for each in figures):
+        return "too slow"
+    middle = Spread.of([each.value for each in figures]).median
     return f"{middle:,.0f}" if middle >= 100 else f"{middle:,.2f}"
 
 

@@ -15,7 +15,7 @@ LEADS = {
     "rates": "One thing asked for over and over: each of 16 connections asks again as soon as it is answered. "
     "Blobs from 1 MiB up are counted by their bytes.",
     "latency": "Requests are due by a clock, whatever becomes of those before, and timed from that instant: what waits "
-    "for a busy server has waited. A server that does not keep up is not asked more often.",
+    "for a busy server has waited. One that does not keep up is not asked more often.",
     "concurrency": "The same manifest over ever more connections: what the server answers, and what it pays for each.",
     "nodes": "Every node resolves each image, takes its index and manifest, then config and layers three at a time, "
     "with new connections for each image and <code>?ns=docker.io</code>, as containerd does; until the last has all.",
@@ -28,7 +28,10 @@ LEADS = {
     "load": "Bundles loaded into a fresh store, durable and verified, beside what only unpacks them.",
 }
 _WORDS = {"holds": "holds", "fails": "does not hold", "tie": "too close to tell"}
-_RATIOS = "Figures are medians of the rounds; ratios are taken round by round: lowest / median / highest."
+_RATIOS = (
+    "Figures are medians of the rounds. Ratios say how many times as good k0rdentd is, in the lowest, the middle and "
+    "the highest round."
+)
 
 
 def composed(results: Results, drawings: Drawings, changes: Sequence[Change] = (), notice: str = "") -> str:

@@ -30,7 +30,7 @@ _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "k0rdentd",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 9,
     "text.color": _INK,
     "axes.edgecolor": _GRID,
     "axes.labelcolor": _MUTED,
@@ -146,7 +146,7 @@ def bars(content: Mapping[str, Mapping[str, float]], y_name: str) -> str:
 
 
 def _drawn(height: float) -> tuple[Drawing, Axes]:
-    drawing = Drawing(figsize=(7.4, max(2.2, height)))
+    drawing = Drawing(figsize=(8.2, max(2.2, height)))
     FigureCanvasSVG(drawing)
     return drawing, drawing.add_subplot()
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
@@ -16,8 +16,24 @@ from bench.errors import BenchFailed
 T = TypeVar("T")
 
 _FORK = multiprocessing.get_context("fork")
-HEADSTART = 0.15
-"""Seconds between the start of the processes and the first request, in which they connect."""
+_PATIENCE = 120.0
+_NOTICE = 0.02
+
+
+class Meeting:
+    """All processes wait here until each has made its connections, and then begin at the same instant."""
+
+    def __init__(self, parties: int) -> None:
+        self._start = _FORK.Value("d", 0.0, lock=False)
+        self._barrier = _FORK.Barrier(parties, self._agree)
+
+    def start(self) -> float:
+        """Wait for the others; the instant, on the monotonic clock, at which all begin."""
+        self._barrier.wait(_PATIENCE)
+        return float(self._start.value)
+
+    def _agree(self) -> None:
+        self._start.value = time.monotonic() + _NOTICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ def together(tasks: Sequence[Callable[[], T]]) -> list[Share[T]]:
         BenchFailed: one of them does, or ends without a word.
     """
     with _started(tasks) as running:
-        return [_result(process, pipe) for process, pipe in running]
+        return _results(running)
 
 
 @contextmanager
@@ -67,7 +83,7 @@ class Crew(Generic[T]):
         Raises:
             BenchFailed: one of them does, or ends without a word.
         """
-        shares: list[Share[T]] = [_result(process, pipe) for process, pipe in self._running]
+        shares: list[Share[T]] = _results(self._running)
         return [share.result for share in shares]
 
 
@@ -100,6 +116,17 @@ def _run(task: Callable[[], T], pipe: Connection) -> None:
     except BenchFailed as error:
         done = error
     pipe.send(done)
+
+
+def _results(running: Sequence[tuple[BaseProcess, Connection]]) -> list[Share[T]]:
+    """In the order of the tasks; a failure is told at once, whoever still works."""
+    found: dict[Connection, Share[T]] = {}
+    while len(found) < len(running):
+        waiting = {pipe: process for process, pipe in running if pipe not in found}
+        for pipe in wait(waiting):
+            assert isinstance(pipe, Connection)
+            found[pipe] = _result(waiting[pipe], pipe)
+    return [found[pipe] for _, pipe in running]
 
 
 def _result(process: BaseProcess, pipe: Connection) -> Share[T]:

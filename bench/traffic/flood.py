@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from bench.traffic.crew import HEADSTART, processes, together
+from bench.traffic.crew import Meeting, processes, together
 from bench.traffic.endpoint import Endpoint, Request
 from bench.traffic.lane import Lane, buffer
 
@@ -34,20 +34,21 @@ def flood(endpoint: Endpoint, request: Request, connections: int, seconds: float
         BenchFailed: an answer is not what it should be.
     """
     count = min(processes(), connections)
-    start = time.monotonic() + HEADSTART + connections / 2000
+    meeting = Meeting(count)
     numbers = [connections // count + (number < connections % count) for number in range(count)]
-    shares = together([partial(_flood, endpoint, request, number, start, seconds) for number in numbers])
+    shares = together([partial(_flood, endpoint, request, number, meeting, seconds) for number in numbers])
     answers, received = (sum(share.result[field] for share in shares) for field in (0, 1))
     return Flood(seconds, answers, received, sum(share.cpu for share in shares), count)
 
 
-def _flood(endpoint: Endpoint, request: Request, connections: int, start: float, seconds: float) -> tuple[int, int]:
+def _flood(endpoint: Endpoint, request: Request, connections: int, meeting: Meeting, seconds: float) -> tuple[int, int]:
     """Answers and bytes within the time."""
     wire, shared, trust = request.wire(endpoint), buffer(), endpoint.trust()
     lanes = {lane.file: lane for lane in (Lane(endpoint, trust, shared) for _ in range(connections))}
     with select.epoll() as epoll:
         for file in lanes:
             epoll.register(file, select.EPOLLIN)
+        start = meeting.start()
         time.sleep(max(0.0, start - time.monotonic()))
         for lane in lanes.values():
             lane.ask(wire, request)

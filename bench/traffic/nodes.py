@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.traffic.crew import HEADSTART, processes, together
+from bench.traffic.crew import Meeting, processes, together
 from bench.traffic.endpoint import Endpoint, Request
 from bench.traffic.lane import Lane, buffer
 from bench.traffic.script import Pulling, Script, Wanted, pull
@@ -50,10 +50,11 @@ def visit(endpoint: Endpoint, images: Sequence[Wanted], nodes: int, how: Pulling
     Raises:
         BenchFailed: an image cannot be pulled.
     """
-    count, start = min(processes(), nodes), time.monotonic() + HEADSTART
+    count = min(processes(), nodes)
+    meeting = Meeting(count)
     numbers = [nodes // count + (number < nodes % count) for number in range(count)]
     bounds = Limits(limits.bytes_per_second / count, limits.seconds)
-    shares = together([partial(_visit, endpoint, images, number, how, start, bounds) for number in numbers])
+    shares = together([partial(_visit, endpoint, images, number, how, meeting, bounds) for number in numbers])
     done = [share.result for share in shares]
     times = sorted(seconds for each in done for seconds in each.images)
     requests, received = sum(each.requests for each in done), sum(each.bytes for each in done)
@@ -166,11 +167,11 @@ class _Crowd:
 
 
 def _visit(
-    endpoint: Endpoint, images: Sequence[Wanted], nodes: int, how: Pulling, start: float, limits: Limits
+    endpoint: Endpoint, images: Sequence[Wanted], nodes: int, how: Pulling, meeting: Meeting, limits: Limits
 ) -> Visit:
     trust, shared = endpoint.trust(), buffer()
     pullers = [_Node(_scripts(images, how), endpoint, trust) for _ in range(nodes)]
-    before = time.process_time()
+    before, start = time.process_time(), meeting.start()
     time.sleep(max(0.0, start - time.monotonic()))
     with select.epoll() as epoll:
         crowd = _Crowd(pullers, epoll, shared)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.traffic.crew import HEADSTART, processes, together
+from bench.traffic.crew import Meeting, processes, together
 from bench.traffic.endpoint import Endpoint, Request
 from bench.traffic.lane import Lane, buffer
 
@@ -57,9 +57,8 @@ def paced(endpoint: Endpoint, requests: Sequence[Request], rate: float, connecti
         BenchFailed: an answer is not what it should be.
     """
     count = min(processes(), connections)
-    start = time.monotonic() + HEADSTART + connections / 2000
-    task = partial(_paced, endpoint, requests, count / rate, connections // count, seconds)
-    shares = together([partial(task, start + number / rate) for number in range(count)])
+    task = partial(_paced, endpoint, requests, count / rate, connections // count, seconds, Meeting(count))
+    shares = together([partial(task, number / rate) for number in range(count)])
     latencies, lateness = (sorted(value for share in shares for value in share.result[field]) for field in (0, 1))
     cpu, asked = sum(share.cpu for share in shares), int(rate * seconds)
     return Paced(rate, seconds, latencies, lateness, max(0, asked - len(latencies)), cpu, count)
@@ -99,12 +98,19 @@ class _Clock:
 
 
 def _paced(
-    endpoint: Endpoint, requests: Sequence[Request], every: float, connections: int, seconds: float, start: float
+    endpoint: Endpoint,
+    requests: Sequence[Request],
+    every: float,
+    connections: int,
+    seconds: float,
+    meeting: Meeting,
+    delay: float,
 ) -> tuple["array[float]", "array[float]"]:
     """Latencies and the generator's own lateness."""
     shared, trust = buffer(), endpoint.trust()
     wires = [(request.wire(endpoint), request) for request in requests]
     lanes = {lane.file: lane for lane in (Lane(endpoint, trust, shared) for _ in range(connections))}
+    start = meeting.start() + delay
     clock, end = _Clock(lanes, wires, start), start + seconds
     with select.epoll() as epoll:
         for file in lanes:
