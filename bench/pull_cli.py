@@ -60,10 +60,11 @@ def pull(
         _collect(measure(plan, only or tuple(SECTIONS), [Foreign.parse(peer) for peer in peers]), figures)
     finally:  # what an interrupted run has found so far is true all the same
         taken = round(time.monotonic() - began, 1)
-        found = Results(machine, versions(), _command(), started, taken, tuple(figures), verdicts(figures))
-        tell(found)
-        if json_file and figures:
-            json_file.write_bytes(found.to_json())
+        if figures:
+            found = Results(machine, versions(), _command(), started, taken, tuple(figures), verdicts(figures))
+            tell(found)
+            if json_file:
+                json_file.write_bytes(found.to_json())
 
 
 def tell(found: Results) -> None:

@@ -59,21 +59,21 @@ class Slow:
         yield f"memory of what serves: {before:.0f} MB before, {peak:.0f} MB at most"
 
 
-def measure(download: Download, clients: int, probe: str) -> Slow:
-    """Let `clients` download at once, and ask for `probe` a hundred times a second meanwhile.
+def measure(download: Download, clients: int, probe: str, alone: int = 300) -> Slow:
+    """Let `clients` download at once, and ask for `probe` a hundred times a second meanwhile, and `alone` times before.
 
     Raises:
         BenchFailed: a probe is not answered with 200.
     """
     server = Server.at(download.port)
-    alone = tuple(_probe(download, probe, iter([True] * 300)))
+    quiet = tuple(_probe(download, probe, iter([True] * alone)))
     before = server.memory()
     started = time.monotonic()
     share, peak = clients // _CLIENT_PROCESSES, [before]
     with beside([partial(_run, download, share)] * _CLIENT_PROCESSES) as crew:
         probed = tuple(_probe(download, probe, _while(crew, server, peak)))
         finished = sum(crew.results())
-    return Slow(share * _CLIENT_PROCESSES, finished, time.monotonic() - started, alone, probed, before, peak[0])
+    return Slow(share * _CLIENT_PROCESSES, finished, time.monotonic() - started, quiet, probed, before, peak[0])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

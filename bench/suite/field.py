@@ -31,7 +31,12 @@ class Plan:
     @classmethod
     def quick(cls, transports: tuple[bool, ...]) -> "Plan":
         """One round of everything: to see that it works, and no ground for verdicts."""
-        return cls(1, 0.5, transports, nodes=4, manifests=20_000)
+        return cls(1, 0.5, transports, nodes=4, manifests=5_000)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether steps between the ends may be left out."""
+        return self.rounds == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ BUNDLE = 60_000_000
 
 def latency(field: Field) -> Iterator[Figure]:
     """The manifest at every peer, ever more often, until a peer does not keep up."""
-    rates = RATES if field.plan.rounds > 1 else RATES[1::2]
+    rates = RATES[1::2] if field.plan.is_short else RATES
     for number, tls, begin, peers in field.turns():
         for peer in peers:
             for rate in rates:
@@ -54,13 +54,13 @@ def mixed(field: Field) -> Iterator[Figure]:
 
 def slow(field: Field) -> Iterator[Figure]:
     """The manifest while many clients take a large blob slowly."""
-    clients, seconds = (1000, 6) if field.plan.rounds > 1 else (200, 2)
+    clients, seconds, alone = (200, 2, 50) if field.plan.is_short else (1000, 6, 300)
     manifest, *_, large = field.sample.targets
     rate = min(100_000, len(large.body) // seconds)
     for number, tls, begin, peers in field.turns():
         for peer in peers if number == 0 and not tls else ():
             download = target(peer.url, large.path, rate * seconds, rate)
-            found = measure_slow(download, clients, manifest.path)
+            found = measure_slow(download, clients, manifest.path, alone)
             values = sorted(found.beside)
             told = Paced(100, found.seconds, values, (), 0, 0, 1)
             details = {"finished": found.finished, "clients": clients, "memory": found.memory_peak}

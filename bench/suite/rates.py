@@ -26,7 +26,7 @@ def concurrency(field: Field) -> Iterator[Figure]:
     manifest = field.sample.targets[0]
     for number, tls, begin, peers in field.turns():
         for connections in CONNECTIONS:
-            for peer in peers if not tls or field.plan.rounds > 1 else ():
+            for peer in () if tls and field.plan.is_short else peers:
                 value, unit, details = measured(peer.endpoint(tls=tls), manifest, connections, field.plan.seconds)
                 place = ("concurrency", f"{begin} {manifest.name}", peer.name, number)
                 yield field.figure(place, value, unit, details, connections)
