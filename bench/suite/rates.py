@@ -1,6 +1,7 @@
 """Requests and bytes a second, in a closed loop; and how both and their cost grow with the connections."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bench.results import Figure
 from bench.sample import LARGE, Target
@@ -22,11 +23,11 @@ def rates(field: Field) -> Iterator[Figure]:
 
 
 def concurrency(field: Field) -> Iterator[Figure]:
-    """The manifest at every peer, over ever more connections."""
-    manifest = field.sample.targets[0]
-    for number, tls, begin, peers in field.turns():
+    """The manifest at every peer, over ever more connections; by one transport, the plain one if it is measured."""
+    manifest, one = field.sample.targets[0], replace(field.plan, transports=field.plan.transports[:1])
+    for number, tls, begin, peers in replace(field, plan=one).turns():
         for connections in CONNECTIONS:
-            for peer in () if tls and field.plan.is_short else peers:
+            for peer in peers:
                 value, unit, details = measured(peer.endpoint(tls=tls), manifest, connections, field.plan.seconds)
                 place = ("concurrency", f"{begin} {manifest.name}", peer.name, number)
                 yield field.figure(place, value, unit, details, connections)
