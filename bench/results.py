@@ -12,9 +12,6 @@ from bench.machine import Machine
 from bench.spread import Spread
 
 SCHEMA = 1
-Section = Literal[
-    "rates", "latency", "concurrency", "nodes", "mixed", "slow", "beside", "workers", "index", "generator"
-]
 Outcome = Literal["holds", "fails", "tie"]
 
 

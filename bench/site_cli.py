@@ -87,15 +87,18 @@ def site(
     manners = Manners(share, rate or math.inf, seconds / 2)
     probed = probe(endpoint, found.images, (system, architecture), manners)
     click.echo(_probed(probed))
-    card = link or link_rate()
-    disk = disk_rate(storage, _DISK_SECONDS, share)
-    cores = len(os.sched_getaffinity(0))
-    ground = Ground(cores, memory_available(), disk, card, node_link or card, encryption_seconds())
+    ground = _ground(storage, share, link, node_link)
     told = forecast(found, probed, ground, nodes, tls=endpoint.tls)
     _tell(told, ground, time.monotonic() - began)
     if json_file:
         document = {"survey": {"images": len(found.images), "bytes": found.bytes}, "probe": probed, "ground": ground}
         json_file.write_bytes(orjson.dumps({**document, "forecast": told}, option=orjson.OPT_INDENT_2))
+
+
+def _ground(storage: tuple[Path, ...], share: float, link: float | None, node_link: float | None) -> Ground:
+    card, disk = link or link_rate(), disk_rate(storage, _DISK_SECONDS, share)
+    cores = len(os.sched_getaffinity(0))
+    return Ground(cores, memory_available(), disk, card, node_link or card, encryption_seconds())
 
 
 def _surveyed(found: Survey, platform: str) -> str:

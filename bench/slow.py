@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from bench.errors import BenchFailed
 from bench.listener import Server
 from bench.traffic.crew import Crew, beside
 from bench.traffic.endpoint import ACCEPT
+from bench.traffic.paced import percentile
 
 _PULSE = 0.5
 _PROBE_EVERY = 0.01
@@ -52,7 +53,8 @@ class Slow:
         yield f"{self.finished} of {self.clients} downloads finished, after {self.seconds:.1f} s"
         for name, values in (("alone", self.alone), ("beside", self.beside)):
             shares = (
-                f"{share:.3g} %: {percentile(values, share / 100) * 1000:.1f} ms" for share in (50, 99, 99.9, 100)
+                f"{share:.3g} %: {percentile(sorted(values), share / 100) * 1000:.1f} ms"
+                for share in (50, 99, 99.9, 100)
             )
             yield f"a manifest {name}: {', '.join(shares)} ({len(values)} requests)"
         before, peak = self.memory_before / 1e6, self.memory_peak / 1e6
@@ -74,11 +76,6 @@ def measure(download: Download, clients: int, probe: str, alone: int = 300) -> S
         probed = tuple(_probe(download, probe, _while(crew, server, peak)))
         finished = sum(crew.results())
     return Slow(share * _CLIENT_PROCESSES, finished, time.monotonic() - started, quiet, probed, before, peak[0])
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all do not exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def _while(crew: Crew[int], server: Server, peak: list[int]) -> Iterator[bool]:

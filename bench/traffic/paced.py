@@ -90,6 +90,12 @@ class _Clock:
         self.dues[lane.file] = due
         self._sent += 1
 
+    def go_on(self, every: float, now: float, end: float) -> float:
+        """Ask for all that is due, as far as there are connections; until when there is nothing to do but to wait."""
+        while (due := self.due(every)) <= now and due < end and self.idle:
+            self.ask(due, is_fresh=len(self.idle) == len(self.lanes))
+        return due if self.idle and due < end else end + _GRACE
+
     def take(self, file: int) -> None:
         lane = self.lanes[file]
         if lane.take():
@@ -115,14 +121,11 @@ def _paced(
     with select.epoll() as epoll:
         for file in lanes:
             epoll.register(file, select.EPOLLIN)
-        while (due := clock.due(every)) < end or clock.dues:
+        while clock.due(every) < end or clock.dues:
             now = time.monotonic()
             if now > end + _GRACE:
                 break
-            if due < end and due <= now and clock.idle:
-                clock.ask(due, is_fresh=len(clock.idle) == connections)
-                continue
-            until = due if clock.idle and due < end else end + _GRACE
+            until = clock.go_on(every, now, end)
             # epoll alone waits in whole milliseconds
             select.select([epoll], (), (), max(0.0, until - now))
             for file, _ in epoll.poll(0):
