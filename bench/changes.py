@@ -10,7 +10,7 @@ from bench.spread import Spread
 from bench.tables import LOWER_IS_BETTER
 
 Kind = Literal["better", "worse", "same"]
-_LEAST = 0.05
+_LEAST, _LEAST_OF_ONE_ROUND = 0.05, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def _change(key: tuple[str, str, float, str], before: Spread, after: Spread) -> 
     is_apart = after.high < before.low or after.low > before.high
     ratio = after.median / before.median if before.median else 1.0
     times = 1 / ratio if unit in LOWER_IS_BETTER and ratio else ratio
-    kind: Kind = "same" if not is_apart or abs(times - 1) <= _LEAST else "better" if times > 1 else "worse"
+    least = _LEAST_OF_ONE_ROUND if before.is_single or after.is_single else _LEAST
+    kind: Kind = "same" if not is_apart or abs(times - 1) <= least else "better" if times > 1 else "worse"
     name = f"{section}: {case}" + (f" at {x:,.0f}" if x else "")
     return Change(name, kind, times, f"{times:.2f} times ({before.median:,.4g} to {after.median:,.4g} {unit})")

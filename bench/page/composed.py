@@ -28,6 +28,7 @@ LEADS = {
     "load": "Bundles loaded into a fresh store, durable and verified, beside what only unpacks them.",
 }
 _WORDS = {"holds": "holds", "fails": "does not hold", "tie": "too close to tell"}
+_COUNTED = {"holds": "hold", "fails": "do not", "tie": "too close to tell"}
 _RATIOS = (
     "Figures are medians of the rounds. Ratios say how many times as good k0rdentd is, in the lowest, the middle and "
     "the highest round."
@@ -56,7 +57,7 @@ def composed(results: Results, drawings: Drawings, changes: Sequence[Change] = (
 
 def _opening(results: Results) -> Iterator[str]:
     counts = {name: sum(verdict.outcome == name for verdict in results.verdicts) for name in _WORDS}
-    told = ", ".join(f"{count} {_WORDS[name]}" for name, count in counts.items() if count)
+    told = ", ".join(f"{count} {_COUNTED[name]}" for name, count in counts.items() if count)
     yield "<header><h1>How fast k0rdentd serves and loads</h1>"
     yield f'<p class="lead">{escape(str(results.machine))}. Measured {escape(_day(results.started))}'
     yield f" in {results.seconds / 60:.0f} minutes. {_RATIOS}</p>"
@@ -73,7 +74,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
         yield '<section id="verdicts"><h2>Verdicts</h2>'
         yield "<p>A claim holds where it did in every round, and does not where it did in none; between the two, noise"
         yield ' could explain either.</p><ul class="verdicts">'
-        for verdict in sorted(verdicts, key=lambda each: list(_WORDS)[::-1].index(each.outcome) != 1):
+        for verdict in sorted(verdicts, key=lambda each: each.outcome != "fails"):
             mark = f'<b class="{verdict.outcome}">{_WORDS[verdict.outcome]}</b>'
             yield f"<li>{mark}<span>{escape(verdict.claim)}</span><span>{escape(verdict.found)}</span></li>"
         yield "</ul></section>"

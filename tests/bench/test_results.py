@@ -130,6 +130,11 @@ def test_what_became_worse_is_marked_and_noise_is_not() -> None:
     assert found == {name: name for name in cases}
 
 
+def test_one_round_marks_nothing_but_what_is_far_apart() -> None:
+    assert changes([rate(OURS, 0, 80)], [rate(OURS, 0, 100)])[0].kind == "same"
+    assert changes([rate(OURS, 0, 50)], [rate(OURS, 0, 100)])[0].kind == "worse"
+
+
 def test_of_a_latency_more_is_worse() -> None:
     def took(ms: float) -> list[Figure]:
         return [Figure("latency", "HTTP manifest", OURS, number, ms + number / 10, "ms", 500) for number in range(2)]
