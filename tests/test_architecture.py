@@ -23,6 +23,7 @@ ALLOWED = {
         "registry.api",
         "registry.pki",
         "registry.config",
+        "registry.program",
         "registry.wsgi",
     ),
     "registry.transfer": ("registry.oci", "registry.storage", "registry.text", "registry.units"),
@@ -37,7 +38,9 @@ ALLOWED = {
         "registry.units",
         "registry.verification",
     ),
-    "installer": ("registry.oci", "registry.config"),
+    "installer": ("registry.oci", "registry.config", "registry.program"),
+    # Not part of the product: it builds the executables.
+    "installer.packaging": ("installer.executable", "registry.oci", "registry.storage"),
     "bench": ("registry", "loader"),
 }
 # module: the only files that may import it
