@@ -67,9 +67,7 @@ WantedBy=multi-user.target
 """
 
 
-def unit(
-    settings: RegistrySettings, command: Sequence[str], arguments: Sequence[str], *, unpacks: bool = False
-) -> str:
+def unit(settings: RegistrySettings, command: Sequence[str], arguments: Sequence[str], *, unpacks: bool = False) -> str:
     """The unit that runs `command` with `arguments`, those that ask for a unit or for the background left out.
 
     A command that `unpacks` its runtime does so as root and outside of the sandbox, which has nowhere to write it.

@@ -38,9 +38,15 @@ ALLOWED = {
         "registry.units",
         "registry.verification",
     ),
-    "installer": ("registry.oci", "registry.config", "registry.program"),
+    "installer": (
+        *("registry.oci", "registry.config", "registry.program"),
+        *("loader.errors", "loader.signature", "registry.verification"),  # of the executable itself
+    ),
     # Not part of the product: it builds the executables.
-    "installer.packaging": ("installer.executable", "registry.oci", "registry.storage"),
+    "installer.packaging": (
+        *("installer.executable", "installer.runtime"),
+        *("registry.oci", "registry.storage", "registry.program", "registry.units"),
+    ),
     "bench": ("registry", "loader"),
 }
 # module: the only files that may import it

@@ -12,10 +12,13 @@ def pack(tree: Path, target: Path, level: int) -> int:
     """Write `target`; how much `tree` takes on a disk."""
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=0)
     unpacked = 0
-    with target.open("wb") as file, compressor.stream_writer(file) as packed:
-        with tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=1 << 20) as tar:
-            for path in sorted(tree.rglob("*")):
-                unpacked += _add(tar, tree, path)
+    with (
+        target.open("wb") as file,
+        compressor.stream_writer(file) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=1 << 20) as tar,
+    ):
+        for path in sorted(tree.rglob("*")):
+            unpacked += _add(tar, tree, path)
     return unpacked
 
 

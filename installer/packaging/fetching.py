@@ -100,7 +100,9 @@ def _wheel(pin: Pin, folder: Path, architecture: str) -> Path:
 
 def _find(pin: Pin, folder: Path) -> list[Path]:
     name = re.sub("-", "[-_.]", pin.name)
-    return sorted(path for path in folder.glob("*.whl") if re.match(f"{name}-{re.escape(pin.version)}-", path.name, re.I))
+    return sorted(
+        path for path in folder.glob("*.whl") if re.match(f"{name}-{re.escape(pin.version)}-", path.name, re.IGNORECASE)
+    )
 
 
 def _checked(path: Path, sha256: str) -> Path:

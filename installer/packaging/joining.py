@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from installer.executable import Footer, Section
+from installer.executable import FOOTER_SIZE, Footer, Section
 
 _PAGE = 4096
 _CHUNK = 1024 * 1024
@@ -26,8 +26,7 @@ def join(
         text = json.dumps(metadata, indent=1, sort_keys=True).encode() + b"\n"
         fourth = Section(file.tell(), len(text), hashlib.sha256(text).hexdigest())
         file.write(text)
-        total = file.tell() + len(Footer(0, unpacked, second, third, fourth, first).render())
-        footer = Footer(total, unpacked, second, third, fourth, first)
+        footer = Footer(file.tell() + FOOTER_SIZE, unpacked, second, third, fourth, first)
         file.write(footer.render())
         file.flush()
         os.fsync(file.fileno())

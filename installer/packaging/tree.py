@@ -1,6 +1,6 @@
 """The runtime as a folder: a trimmed Python of Debian with its C library, the dependencies, and ours.
 
-    bin/python3   lib/ (libraries)   lib/python3.11/   lib/python3/dist-packages/   share/licences/   RUNTIME
+bin/python3   lib/ (libraries)   lib/python3.11/   lib/python3/dist-packages/   share/licences/   RUNTIME
 """
 
 import importlib.util
@@ -92,7 +92,9 @@ def _copy_libraries(tree: Path, unpacked: Path, architecture: str) -> None:
     (tree / "lib").mkdir(parents=True)
     triplet = _TRIPLETS[architecture]
     for name in _LIBRARIES:
-        found = [path for path in (unpacked / "lib" / triplet / name, unpacked / "usr/lib" / triplet / name) if path.exists()]
+        found = [
+            path for path in (unpacked / "lib" / triplet / name, unpacked / "usr/lib" / triplet / name) if path.exists()
+        ]
         shutil.copyfile(found[0], tree / "lib" / name)
     shutil.copyfile(unpacked / "lib" / triplet / LOADERS[architecture], tree / "lib/ld.so")
     (tree / "lib/ld.so").chmod(0o755)
