@@ -9,8 +9,8 @@ from pathlib import Path
 
 from installer.packaging.locks import ROOT, Deb, Pin
 
-# Only run or linked while building, or there for the texts of common licences alone.
-_NOT_SHIPPED = frozenset({"base-files", "patchelf"})
+# Only run while building, or there for the texts of licences alone.
+_NOT_SHIPPED = frozenset({"base-files", "gcc-12-base", "patchelf"})
 _LICENCE_NAMES = ("licen[cs]e*", "copying*", "notice*", "authors*")
 # What the shipped packages of Debian have their files under; their copyright files tell it in full.
 _DEB_LICENCES = {
@@ -105,7 +105,7 @@ def _copy_wheel_licences(wheel: Path, target: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         for entry in sorted(file.namelist()):
             path = Path(entry)
-            if ".dist-info/" in entry and any(path.match(pattern) for pattern in _spellings()):
+            if ".dist-info/" in entry and entry[-1] != "/" and any(path.match(pattern) for pattern in _spellings()):
                 (target / f"{name}-{path.name}").write_bytes(file.read(entry))
 
 
