@@ -118,9 +118,9 @@ class Root:
                         os.killpg(process.pid, signal.SIGKILL)
 
 
-def outside(process: subprocess.Popen[bytes], *words: str) -> str:
+def outside(pid: int, *words: str) -> str:
     """What a program of this machine prints, in the network of that process."""
-    command = ["nsenter", "--target", str(process.pid), "--net", *words]
+    command = ["nsenter", "--target", str(pid), "--net", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -1,6 +1,7 @@
 /* What nobody needs any more: half a runtime, and runtimes of versions that nobody runs. */
 
 #include <dirent.h>
+#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,21 +23,20 @@ void remove_tree(const char *path) {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Whether a process runs out of the folder. */
+/* Whether a process runs out of the folder: by the file, for the path of one in a sandbox may read otherwise. */
 static int is_in_use(const char *folder) {
-    char link[PATH_MAX], executable[PATH_MAX];
-    size_t length = strlen(folder);
+    char path[PATH_MAX];
+    struct stat found, python = {0};
     DIR *processes = opendir("/proc");
-    if (!processes)
-        return 1;
-    int found = 0;
-    for (struct dirent *entry; !found && (entry = readdir(processes));) {
-        snprintf(link, sizeof link, "/proc/%.20s/exe", entry->d_name);
-        ssize_t count = readlink(link, executable, sizeof executable);
-        found = count > (ssize_t)length && !strncmp(executable, folder, length) && executable[length] == '/';
+    snprintf(path, sizeof path, "%s/bin/python3", folder);
+    int in_use = !processes || (stat(path, &python) && errno != ENOENT);
+    for (struct dirent *entry; !in_use && (entry = readdir(processes));) {
+        snprintf(path, sizeof path, "/proc/%.20s/exe", entry->d_name);
+        in_use = !stat(path, &found) && found.st_dev == python.st_dev && found.st_ino == python.st_ino;
     }
-    closedir(processes);
-    return found;
+    if (processes)
+        closedir(processes);
+    return in_use;
 }
 
 static int is_old(const char *folder) {
