@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ def require(program: str) -> str:
 def k0rdentd(*arguments: str | Path) -> tuple[str, ...]:
     """The command line of this very product, whatever the current directory, and as no file configures it."""
     settings = ("-c", os.devnull, "--log-level", "error")
-    program = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "installer.command")
+    program = ("env", f"PYTHONPATH={ROOT}", *child_command())
     return (*program, *settings, *map(str, arguments))
 
 

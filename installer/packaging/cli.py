@@ -10,6 +10,7 @@ from installer.packaging.build import BEST_LEVEL, K0s, build_executable, build_r
 from installer.packaging.k0s import checked_binary, checked_version
 from installer.packaging.k0s import from_bundle as take_from_bundle
 from installer.packaging.locks import ROOT
+from installer.packaging.release import write_guide, write_sums
 from registry.oci.errors import Failure
 from registry.units import human
 
@@ -24,6 +25,7 @@ from registry.units import human
 @click.option("--k0s-binary", type=click.Path(path_type=Path), help="Build k0rdentd-airgap with this k0s.")
 @click.option("--from-bundle", type=click.Path(path_type=Path), help="Build k0rdentd-airgap with this bundle's k0s.")
 @click.option("--k0s-version", help="Which k0s that is; of a bundle, which one to take.")
+@click.option("--release", is_flag=True, help="The operator's guide and checksums too.")
 def main(
     work: Path,
     out: Path,
@@ -34,6 +36,7 @@ def main(
     k0s_binary: Path | None,
     from_bundle: Path | None,
     k0s_version: str | None,
+    release: bool,  # noqa: FBT001
 ) -> None:
     """Build the executables."""
     fresh = work / architecture
@@ -50,6 +53,9 @@ def main(
             target = out / f"{name}-{architecture}"
             build_executable(runtime, target, binary)
             click.echo(f"{target}: {human(target.stat().st_size)}")
+    if release:
+        write_guide(runtime, f"k0rdentd-{architecture}", out / "operators-guide.html")
+        write_sums(out)
 
 
 def _k0s(work: Path, architecture: str, binary: Path | None, bundle: Path | None, version: str | None) -> K0s | None:
