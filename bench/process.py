@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from bench.errors import BenchFailed
+from registry.program import child_command
 
 START_SECONDS = 30
 STOP_SECONDS = 40  # our registry drains for up to 30

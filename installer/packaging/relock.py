@@ -1,4 +1,4 @@
-"""`make lock-runtime`: runtime.lock anew, with the versions that apt offers now. Run it on Debian 12, and after a look."""
+"""`make lock-runtime`: runtime.lock anew, with the versions that apt offers now, on Debian 12."""
 
 import hashlib
 import sys
