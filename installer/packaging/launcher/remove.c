@@ -25,7 +25,7 @@ void remove_tree(const char *path) {
 
 /* Whether a process runs out of the folder: by the file, for the path of one in a sandbox may read otherwise. */
 static int is_in_use(const char *folder) {
-    char path[PATH_MAX];
+    char path[PATH_MAX + 16];
     struct stat found, python = {0};
     DIR *processes = opendir("/proc");
     snprintf(path, sizeof path, "%s/bin/python3", folder);
