@@ -94,8 +94,8 @@ dist: venv ## Both executables, with checksums, SBOMs, licences and the operator
 lock-runtime: venv ## Write installer/packaging/runtime.lock anew, with what Debian has now
 	$(BIN)/python -m installer.packaging.relock
 
-test-roots: venv ## Run the executables in a Debian root without Python too (debootstrap, cached)
-	K0RDENTD_TEST_ROOTS=1 $(BIN)/python -m pytest -q tests/installer/packaging
+test-roots: venv ## Run the executables in a Debian root without Python too (debootstrap, kept in /var/cache)
+	K0RDENTD_TEST_ROOTS=1 $(BIN)/python -m pytest -q tests/executable
 
 clean: ## Remove what was made, the sample store too
 	rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -32,9 +32,15 @@ class Site:
         return int(self.root.inside("/tmp/pid").read_text())
 
 
-@pytest.fixture(scope="module")
-def site(built: Built, bundle: tuple[Path, Contents], tmp_path_factory: pytest.TempPathFactory) -> Site:
-    root = Root.of_busybox(tmp_path_factory.mktemp("site") / "root")
+@pytest.fixture(scope="module", params=["busybox", *(["debian"] if "K0RDENTD_TEST_ROOTS" in os.environ else [])])
+def site(
+    request: pytest.FixtureRequest,
+    built: Built,
+    bundle: tuple[Path, Contents],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Site:
+    make = {"busybox": Root.of_busybox, "debian": Root.of_debian}[request.param]
+    root = make(tmp_path_factory.mktemp("site") / "root")
     root.put(built.online)
     shutil.copy(bundle[0], root.inside("/tmp"))
     loaded = root.run(BINARY, "load", f"/tmp/{bundle[0].name}", "-s", STORE, "--jobs", "2", "--no-verify")
