@@ -48,9 +48,8 @@ def from_bundle(bundle: Path, architecture: str, target: Path, version: str | No
         BuildFailed: it has none, or several of which `version` names none.
     """
     with tempfile.TemporaryDirectory(dir=target.parent) as root:
-        platform = ["--platform", f"linux/{architecture}", "--progress", "plain"]
-        command = [*child_command(), "load", str(bundle), "-s", root, "--include", "k0sproject/k0s:*", *platform]
-        run(command)
+        only = ["--include", "k0sproject/k0s:*", "--progress", "plain"]
+        run([*child_command(), "load", str(bundle), "-s", root, *only])
         store = Store.open([Path(root)])
         try:
             return _take(store, bundle, architecture, target, version)
