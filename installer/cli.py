@@ -13,8 +13,8 @@ from installer.flavor import Flavor
 @click.option("--short", is_flag=True, help="The number alone.")
 def version(as_json: bool, short: bool) -> None:  # noqa: FBT001
     """Print the version of k0rdentd."""
-    number = _number()
     flavor = Flavor.current()
+    number = flavor.version or _installed_version()
     if as_json:
         python = {"python": platform.python_version(), "platform": platform.machine()}
         click.echo(json.dumps({"version": number, **python, **_facts(flavor)}))
@@ -42,7 +42,7 @@ def _facts(flavor: Flavor) -> dict[str, str | None]:
     }
 
 
-def _number() -> str:
-    from importlib.metadata import version as distribution_version  # noqa: PLC0415  # 10 ms
+def _installed_version() -> str:
+    from importlib.metadata import version as distribution_version  # noqa: PLC0415  # 10 ms of 60
 
     return distribution_version("k0rdentd")

@@ -27,6 +27,8 @@ class Flavor:
     """What this k0rdentd is. Without an executable: online, of no known time and commit."""
 
     is_airgap: bool = False
+    version: str | None = None
+    """Of k0rdentd; None without an executable, for the package's own metadata tell it."""
     k0s_version: str | None = None
     build_time: str | None = None
     commit: str | None = None
@@ -49,7 +51,7 @@ class Flavor:
         facts = Executable.open(path).metadata()
         text = {name: str(value) for name, value in facts.items() if value is not None}
         airgap = text.get("flavor") == "airgap"
-        return cls(airgap, text.get("k0sVersion"), text.get("buildTime"), text.get("commit"))
+        return cls(airgap, text.get("version"), text.get("k0sVersion"), text.get("buildTime"), text.get("commit"))
 
 
 @dataclass(frozen=True, slots=True)

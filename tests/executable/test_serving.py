@@ -131,6 +131,18 @@ def test_a_runtime_that_nobody_used_for_a_week_goes_unless_it_runs(site: Site, b
         assert len(site.root.runtimes) == 2
 
 
+def test_another_user_loads_into_a_store_of_his_own_with_roots_runtime(
+    site: Site, bundle: tuple[Path, Contents]
+) -> None:
+    home = site.root.inside("/home/user")
+    home.mkdir(parents=True, exist_ok=True)
+    os.chown(home, 1000, 1000)
+    arguments = (f"/tmp/{bundle[0].name}", "-s", "/home/user/störe", "--jobs", "2", "--no-verify")
+    done = site.root.run(BINARY, "load", *arguments, user="1000:1000", environment={"HOME": "/home/user"})
+    assert done.returncode == 0, done.stderr
+    assert [each.name for each in home.iterdir()] == ["störe"]
+
+
 def test_a_unit_names_the_executable_and_unpacks_before_the_sandbox(site: Site) -> None:
     shown = site.root.run(BINARY, "registry", "-s", STORE, "--print-unit").stdout
     assert f"ExecStartPre=+{BINARY} version\nExecStart={BINARY} registry " in shown
