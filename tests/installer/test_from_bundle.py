@@ -19,6 +19,7 @@ def bundle(path: Path, *versions: str) -> Path:
     return write_tar(path, {"app_1.tar": oci_archive(small_image()), **members})
 
 
+@pytest.mark.slow
 def test_the_k0s_of_a_bundle_is_taken_with_its_version(tmp_path: Path) -> None:
     made = bundle(tmp_path / "bundle.tar", VERSIONS[0])
     assert from_bundle(made, "amd64", tmp_path / "k0s", None) == VERSIONS[0]
@@ -26,6 +27,7 @@ def test_the_k0s_of_a_bundle_is_taken_with_its_version(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.tar", "k0s"]
 
 
+@pytest.mark.slow
 def test_one_of_several_is_named(tmp_path: Path) -> None:
     made = bundle(tmp_path / "bundle.tar", *VERSIONS)
     assert from_bundle(made, "amd64", tmp_path / "k0s", VERSIONS[1]) == VERSIONS[1]

@@ -1,6 +1,7 @@
 /* The front of the executable: it finds or unpacks the runtime behind it, and becomes the runtime's Python. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,13 @@ static void set_environment(const struct executable *self) {
         }
 }
 
+/* What has to be read from a cold disk is read while the kernel is still busy with the exec. */
+static void read_ahead(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 int main(int argc, char **argv) {
     static struct executable self;
     static char runtime[PATH_MAX], python[PATH_MAX + 16];
@@ -45,6 +53,7 @@ int main(int argc, char **argv) {
     find_runtime(&self, runtime);
     set_environment(&self);
     snprintf(python, sizeof python, "%s/bin/python3", runtime);
+    read_ahead(python);
     char **words = calloc((size_t)argc + 5, sizeof *words);
     if (!words)
         fail("no memory");
