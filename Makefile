@@ -6,15 +6,24 @@ BIN := $(VENV)/bin
 BUNDLE ?=
 KEY ?=
 SIZE ?= 200MB
+# Of `make build` and `make build-airgap`.
+ARCH ?= amd64
+K0S_BINARY ?=
+K0S_VERSION ?=
+FROM_BUNDLE ?=
+BUILD = $(BIN)/python -m installer.packaging.cli --arch $(ARCH) $(if $(WHEELHOUSE),--cache $(WHEELHOUSE))
+AIRGAP = $(if $(FROM_BUNDLE),--from-bundle $(FROM_BUNDLE)) $(if $(K0S_BINARY),--k0s-binary $(K0S_BINARY)) \
+	$(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 # Real clients for the tests, peers for the bench.
 CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2
 PEERS := docker-registry nginx-light wrk
 
 .DEFAULT_GOAL := help
 .PHONY: help venv clients peers run test check fix e2e bench lock clean
+.PHONY: build build-airgap clean-airgap dist lock-runtime test-roots
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/ready ## Make the virtual environment, from the lock file
 
@@ -69,6 +78,26 @@ lock: venv ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5,<8'
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+build: venv ## Build dist/k0rdentd-amd64, one file that needs no Python (installer/packaging/README.md)
+	$(BUILD)
+
+build-airgap: venv ## The same with k0s inside (K0S_BINARY=path K0S_VERSION=v1.32.8+k0s.0, or FROM_BUNDLE=path)
+	@test -n "$(K0S_BINARY)$(FROM_BUNDLE)" || { echo "name K0S_BINARY=path and K0S_VERSION, or FROM_BUNDLE=path" >&2; exit 2; }
+	$(BUILD) --no-online $(AIRGAP)
+
+clean-airgap: ## Remove what build-airgap made
+	rm -f dist/k0rdentd-airgap*
+
+dist: venv ## Both executables, with checksums, SBOMs, licences and the operator's guide
+	@test -n "$(K0S_BINARY)$(FROM_BUNDLE)" || { echo "name K0S_BINARY=path and K0S_VERSION, or FROM_BUNDLE=path" >&2; exit 2; }
+	$(BUILD) $(AIRGAP) --release
+
+lock-runtime: venv ## Write installer/packaging/runtime.lock anew, with what Debian has now
+	$(BIN)/python -m installer.packaging.relock
+
+test-roots: venv ## Run the executables in a Debian root without Python too (debootstrap, kept in /var/cache)
+	K0RDENTD_TEST_ROOTS=1 $(BIN)/python -m pytest -q tests/executable
 
 clean: ## Remove what was made, the sample store too
 	rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

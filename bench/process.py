@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from bench.errors import BenchFailed
+from registry.program import child_command
 
 START_SECONDS = 30
 STOP_SECONDS = 40  # our registry drains for up to 30
@@ -34,7 +34,7 @@ def require(program: str) -> str:
 def k0rdentd(*arguments: str | Path) -> tuple[str, ...]:
     """The command line of this very product, whatever the current directory, and as no file configures it."""
     settings = ("-c", os.devnull, "--log-level", "error")
-    program = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "installer.command")
+    program = ("env", f"PYTHONPATH={ROOT}", *child_command())
     return (*program, *settings, *map(str, arguments))
 
 

@@ -28,6 +28,8 @@ _COMMANDS: Mapping[str, str] = {
     "bundle": "loader.cli:bundle",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",
+    "self": "installer.self_cli:own",
+    "show-flavor": "installer.cli:show_flavor",
     "store": "registry.store_cli:store",
     "version": "installer.cli:version",
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import click
-import yaml
 
 from registry.oci.errors import Failure
 
@@ -29,6 +28,8 @@ def read_config(path: Path, *, required: bool) -> dict[str, object]:
     """
     if not required and not path.exists():
         return {}
+    import yaml  # noqa: PLC0415  # 10 ms, which a command without a file need not wait for
+
     try:
         document = yaml.safe_load(path.read_bytes()) or {}
     except OSError as error:

@@ -28,9 +28,10 @@ from registry.oci.errors import Failure
 from registry.options import given_arguments, storage_option, tls_options, verify_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
+from registry.program import executable, own_command
 from registry.storage.layout import Layout
 from registry.storage.store import Store
-from registry.unit import own_command, unit
+from registry.unit import unit
 from registry.verification import Verification
 
 # Set where the settings are wanted and no server.
@@ -200,7 +201,8 @@ def registry(
     if context.meta.get(_FOR_RELOAD):
         return settings
     if print_unit:
-        click.echo(unit(settings, own_command(), given_arguments(context)), nl=False)
+        arguments = given_arguments(context)
+        click.echo(unit(settings, own_command(), arguments, unpacks=executable() is not None), nl=False)
         return None
     _check(settings)
     _serve(settings, context.find_root().command)

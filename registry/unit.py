@@ -1,8 +1,6 @@
 """The systemd unit of the registry."""
 
-import os
 import pwd
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +20,7 @@ RequiresMountsFor={mounts}
 
 [Service]
 Type=notify
-ExecStart={start}
+{before}ExecStart={start}
 ExecReload=/bin/kill -HUP $MAINPID
 # What is under way gets 30 s.
 TimeoutStopSec=45
@@ -69,28 +67,25 @@ WantedBy=multi-user.target
 """
 
 
-def unit(settings: RegistrySettings, command: Sequence[str], arguments: Sequence[str]) -> str:
-    """The unit that runs `command` with `arguments`, those that ask for a unit or for the background left out."""
+def unit(settings: RegistrySettings, command: Sequence[str], arguments: Sequence[str], *, unpacks: bool = False) -> str:
+    """The unit that runs `command` with `arguments`, those that ask for a unit or for the background left out.
+
+    A command that `unpacks` its runtime does so as root and outside of the sandbox, which has nowhere to write it.
+    """
     words = [*command, *(word for word in arguments if word not in ("--print-unit", "--background"))]
     roots = [root.absolute() for root in settings.storage]
     user = _owner(roots[0])
     low = ["CAP_NET_BIND_SERVICE"] if settings.port < _PRIVILEGED else []
+    before = f"ExecStartPre=+{_line([*command, 'version'])}\n" if unpacks else ""
     return _LINES.format(
+        before=before,
         mounts=" ".join(_quoted(str(root)) for root in roots),
-        start=" ".join(_quoted(word).replace("$", "$$") for word in words),
+        start=_line(words),
         user=f"User={user}\n" if user else "",
         writable="\n".join(_writable(roots, settings.pid_file)),
         capabilities=" ".join(["CAP_DAC_READ_SEARCH", *low]),
         ambient=" ".join(["CAP_DAC_READ_SEARCH", *low]) if user else "",
     )
-
-
-def own_command() -> list[str]:
-    """How this program was called, without its arguments."""
-    called = Path(sys.argv[0]).absolute()
-    if os.access(called, os.X_OK):
-        return [str(called)]
-    return [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]]
 
 
 def _writable(roots: Sequence[Path], pid_file: Path | None) -> list[str]:
@@ -108,6 +103,11 @@ def _owner(root: Path) -> str | None:
         return pwd.getpwuid(owner).pw_name if owner else None
     except (OSError, KeyError):
         return None
+
+
+def _line(words: Sequence[str]) -> str:
+    """A command line, of which systemd is to replace nothing."""
+    return " ".join(_quoted(word).replace("$", "$$") for word in words)
 
 
 def _quoted(word: str) -> str:

@@ -23,6 +23,7 @@ ALLOWED = {
         "registry.api",
         "registry.pki",
         "registry.config",
+        "registry.program",
         "registry.wsgi",
     ),
     "registry.transfer": ("registry.oci", "registry.storage", "registry.text", "registry.units"),
@@ -38,7 +39,15 @@ ALLOWED = {
         "registry.units",
         "registry.verification",
     ),
-    "installer": ("registry.oci", "registry.config"),
+    "installer": (
+        *("registry.oci", "registry.config", "registry.program"),
+        *("loader.errors", "loader.signature", "registry.verification"),  # of the executable itself
+    ),
+    # Not part of the product: it builds the executables.
+    "installer.packaging": (
+        *("installer.executable", "installer.runtime"),
+        *("registry.oci", "registry.storage", "registry.program", "registry.units"),
+    ),
     "bench": ("registry", "loader"),
 }
 # module: the only files that may import it

@@ -4,7 +4,6 @@ import logging
 import os
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from gunicorn.app.base import BaseApplication
 from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
 from registry.pki.certificates import Certificates
+from registry.program import child_command
 from registry.server.arbiter import RegistryArbiter
 from registry.server.counters import SLOTS, Counters, Tally
 from registry.server.housekeeping import start_housekeeping
@@ -98,9 +98,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def _start_loader(self, arbiter: RegistryArbiter) -> None:
         """The loader is a program of its own: it may be killed and started again while this one serves."""
         if self._settings.bundle is not None:
-            arbiter.loader = subprocess.Popen(
-                [sys.executable, "-m", "installer.command", "load", *load_arguments(self._settings)]
-            )
+            arbiter.loader = subprocess.Popen([*child_command(), "load", *load_arguments(self._settings)])
             os.setpriority(os.PRIO_PROCESS, arbiter.loader.pid, _NICENESS)  # pulls come first
 
     def _give_slot(self, arbiter: RegistryArbiter, worker: Any) -> None:

@@ -2,13 +2,13 @@
 
 import signal
 import subprocess
-import sys
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from registry.oci.errors import Failure
+from registry.program import again
 from registry.server.counters import SLOTS, Event
 from registry.server.notify import Notifier, silent
 
@@ -34,7 +34,8 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
         """The ages of workers that were told to retire."""
         self._owes_ready = True
         super().__init__(app)
-        self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]  # `-m module` is not in sys.argv
+        program = again()
+        self.START_CTX.update({0: program[0], "args": program})
 
     def start(self) -> None:
         """By itself gunicorn calls itself ready before a worker is."""
