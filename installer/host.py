@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import platform
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ _PIECE = 1 << 20
 _PATIENCE = 120.0
 _TOLD = 5  # lines of a program's last words
 _FOLDER = 0o755
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,22 @@ class Host:
                     continue
                 return str(probe.getsockname()[0])
         return None
+
+    def is_own(self, address: str) -> bool:
+        """Whether an address is one of this machine's; a name is if it is the machine's own."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                socket.inet_pton(family, address)
+                probe.bind((address, 0))
+            except OSError:
+                return address in (self.name(), "localhost")
+        return True
+
+    def architecture(self) -> str:
+        """As images and k0s call it."""
+        machine = platform.machine()
+        return _ARCHITECTURES.get(machine, machine)
 
     def name(self) -> str:
         """The machine's own name, by which its node goes."""
