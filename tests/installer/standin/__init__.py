@@ -2,7 +2,7 @@
 
     machine = Machine(tmp_path / "host")                  # its folder holds etc/, usr/, var/, run/ as a root does
     machine.install_programs()                            # systemctl, journalctl, update-ca-certificates
-    machine.install_k0s("1.32.8")                         # to usr/local/bin/k0s; or machine.k0s_program("1.36.0"): bytes
+    machine.install_k0s("1.32.8")                         # to usr/local/bin/k0s; machine.k0s_program(…): its bytes
     subprocess.run(["k0s", …], env=machine.environment)   # PATH leads to its usr/local/bin and usr/bin first
     machine.calls()                                       # every call so far: ("systemctl", "start", "k0scontroller")
     machine.stop()                                        # ends what it started; a fixture calls it

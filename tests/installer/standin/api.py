@@ -24,7 +24,7 @@ class Api:
         self._ready = False
 
     @property
-    def lock(self) -> threading.RLock:  # type: ignore[valid-type]  # a function in 3.11, a class from 3.13 on
+    def lock(self) -> threading.RLock:
         return self._cluster.lock
 
     def answer(self, method: str, path: str, query: Mapping[str, str], kind: str, body: bytes) -> Answer:
@@ -47,22 +47,19 @@ class Api:
         return 500, "text/plain", b"[-]etcd failed: reason withheld\nreadyz check failed\n"
 
     def _discovery(self, parts: list[str]) -> Document | None:
+        major, minor = self._version.removeprefix("v").split(".")[:2]
+        fixed: Mapping[tuple[str, ...], Document] = {
+            ("version",): {"major": major, "minor": minor, "gitVersion": self._version},
+            ("openapi", "v3"): {"paths": {}},
+            ("api",): {"kind": "APIVersions", "apiVersion": "v1", "versions": ["v1"]},
+            ("apis",): self._groups(),
+        }
         match parts:
-            case ["version"]:
-                major, minor = self._version.removeprefix("v").split(".")[:2]
-                return {"major": major, "minor": minor, "gitVersion": self._version}
-            case ["openapi", "v3"]:
-                return {"paths": {}}
-            case ["api"]:
-                return {"kind": "APIVersions", "apiVersion": "v1", "versions": ["v1"]}
-            case ["apis"]:
-                return self._groups()
             case ["api", version]:
                 return self._resources("", version)
             case ["apis", group, version]:
                 return self._resources(group, version)
-            case _:
-                return None
+        return fixed.get(tuple(parts))
 
     def _groups(self) -> Document:
         versions: dict[str, list[str]] = {}

@@ -77,7 +77,9 @@ class Cluster:
             raise ApiError(404, "NotFound", f"{key.shown} not found")
         return found
 
-    def list(self, kind: Kind, namespace: str = "", name: str = "", labels: Mapping[str, str] | None = None) -> list[Document]:
+    def list(
+        self, kind: Kind, namespace: str = "", name: str = "", labels: Mapping[str, str] | None = None
+    ) -> list[Document]:
         start = f"{kind.api_version}/{kind.plural}/"
         found = [each for key, each in sorted(self._objects.items()) if key.startswith(start)]
         return [copy.deepcopy(each) for each in found if _matches(each["metadata"], namespace, name, labels or {})]
@@ -184,7 +186,7 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         yield path, value
 
 
-_OF_ALL = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
+_OF_ALL = {(), ("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
 
 
 def _refuse_conflicts(key: Key, config: Document, live: Document, others: Mapping[str, Document]) -> None:
@@ -197,6 +199,8 @@ def _refuse_conflicts(key: Key, config: Document, live: Document, others: Mappin
 
 
 def _remove(document: Document, path: tuple[str, ...]) -> None:
+    if path in _OF_ALL:
+        return
     below: Any = document
     for step in path[:-1]:
         below = below.get(step)

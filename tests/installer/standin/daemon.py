@@ -126,7 +126,7 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._answer()
 
-        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
+        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815  # names of http.server
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -149,7 +149,7 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *words: object) -> None:
+        def log_message(self, *_: object) -> None:
             """The journal is for what k0s says."""
 
     return Handler

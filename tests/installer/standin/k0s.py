@@ -41,10 +41,10 @@ def main(version: str) -> int:
     try:
         k0s.main(words, "k0s", standalone_mode=False, obj=K0s(place, version))
     except click.ClickException as error:
-        print(f"Error: {error.format_message()}", file=sys.stderr)
+        click.echo(f"Error: {error.format_message()}", err=True)
         return 1
     except Refused as error:
-        print(error, file=sys.stderr)
+        click.echo(str(error), err=True)
         return 1
     return 0
 
@@ -85,13 +85,17 @@ def k0s() -> None: ...
 @_pass
 def version(this: K0s, everything: bool, as_json: bool) -> None:
     line = "1.36" if is_at_least(this.version, 1, 36) else "1.32"
-    parts = {"k0s": this.full_version, "containerd": _CONTAINERD[line], "kubernetes": this.full_version[1:].split("+")[0]}
+    parts = {
+        "k0s": this.full_version,
+        "containerd": _CONTAINERD[line],
+        "kubernetes": this.full_version[1:].split("+")[0],
+    }
     if as_json:
-        print(json.dumps(parts))
+        click.echo(json.dumps(parts))
     elif everything:
-        print("\n".join(f"{name}: {number}" for name, number in parts.items()))
+        click.echo("\n".join(f"{name}: {number}" for name, number in parts.items()))
     else:
-        print(this.full_version)
+        click.echo(this.full_version)
 
 
 @k0s.group()
@@ -120,7 +124,7 @@ def _installs(command: click.Command) -> click.Command:
 
 @install.command("controller")
 @_pass
-def install_controller(this: K0s, force: bool, start: bool, env: tuple[str, ...], **said: object) -> None:
+def install_controller(this: K0s, /, force: bool, start: bool, env: tuple[str, ...], **said: object) -> None:
     if said["config"] == "-":
         raise Refused("Error: --config=- is not supported when installing the service")
     read_config(this.place, Path(str(said["config"])) if said["config"] else None)
@@ -129,7 +133,7 @@ def install_controller(this: K0s, force: bool, start: bool, env: tuple[str, ...]
 
 @install.command("worker")
 @_pass
-def install_worker(this: K0s, force: bool, start: bool, env: tuple[str, ...], **said: object) -> None:
+def install_worker(this: K0s, /, force: bool, start: bool, env: tuple[str, ...], **said: object) -> None:
     _install(this, "worker", force, start, env, said)
 
 
@@ -198,11 +202,11 @@ def stop(this: K0s) -> None:
 def status(this: K0s, form: str) -> None:
     found = json.loads(this.ask("/standin/status"))
     if form == "json":
-        print(json.dumps(found, indent=3))
+        click.echo(json.dumps(found, indent=3))
     elif form == "":
-        print(f"Version: {found['Version']}\nProcess ID: {found['Pid']}\nRole: {found['Role']}")
+        click.echo(f"Version: {found['Version']}\nProcess ID: {found['Pid']}\nRole: {found['Role']}")
         if found["WorkerToAPIConnectionStatus"]["Success"]:
-            print("Kube-api probing successful: true")
+            click.echo("Kube-api probing successful: true")
 
 
 @k0s.command()
@@ -218,7 +222,7 @@ def reset(this: K0s, data_dir: str | None, config: str | None) -> None:
         (this.place.units / "multi-user.target.wants" / service.unit.name).unlink(missing_ok=True)
     shutil.rmtree(this.place.lasting, ignore_errors=True)
     shutil.rmtree(this.place.root / "run/k0s", ignore_errors=True)
-    print("k0s cleanup operations done.\nTo ensure a full reset, a node reboot is recommended.")
+    click.echo("k0s cleanup operations done.\nTo ensure a full reset, a node reboot is recommended.")
 
 
 @k0s.group()
@@ -235,7 +239,7 @@ def create(this: K0s, role: str, expiry: str, config: str | None, wait: bool) ->
     found = json.loads(this.ask("/standin/status"))
     if found["SingleNode"]:
         raise Refused("Error: refusing to create token: cannot join into a single node cluster")
-    print(tokens.create(this.place, role, expiry, section(found["ClusterConfig"], "spec", "api")))
+    click.echo(tokens.create(this.place, role, expiry, section(found["ClusterConfig"], "spec", "api")))
 
 
 @k0s.group()
@@ -246,8 +250,8 @@ def kubeconfig() -> None: ...
 @_pass
 def admin(this: K0s) -> None:
     if not this.place.admin.exists():
-        raise Refused(f"Error: failed to read admin config, check if the control plane is initialized on this node")
-    print(this.place.admin.read_text(), end="")
+        raise Refused("Error: failed to read admin config, check if the control plane is initialized on this node")
+    click.echo(this.place.admin.read_text(), nl=False)
 
 
 @k0s.group("config")
@@ -275,7 +279,7 @@ def list_images_command(this: K0s, everything: bool, config: Path | None) -> Non
     repository = str(section(spec, "images").get("repository", ""))
     number = this.full_version.removeprefix("v").split("+")[0]
     for image in list_images(number, provider, repository, everything=everything):
-        print(image)
+        click.echo(image)
 
 
 @k0s.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -300,24 +304,24 @@ def kubectl(this: K0s, words: tuple[str, ...]) -> None:
 def ctr(this: K0s, words: tuple[str, ...]) -> None:
     this.ask("/standin/status")
     if "ls" in words or "list" in words:
-        print("REF TYPE DIGEST SIZE PLATFORMS LABELS")
+        click.echo("REF TYPE DIGEST SIZE PLATFORMS LABELS")
 
 
 @k0s.command("controller")
 @_pass
-def controller(this: K0s, **said: object) -> None:
+def controller(this: K0s, /, **said: object) -> None:
     _run(this, "controller", said)
 
 
 @k0s.command("worker")
 @_pass
-def worker(this: K0s, **said: object) -> None:
+def worker(this: K0s, /, **said: object) -> None:
     _run(this, "worker", said)
 
 
 def _run(this: K0s, role: str, said: dict[str, object]) -> None:
     # Imported here: the other commands are quicker without a server.
-    from tests.installer.standin.daemon import run  # noqa: PLC0415
+    from tests.installer.standin.daemon import run
 
     run(this.place, this.full_version, role, said)
 

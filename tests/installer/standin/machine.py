@@ -28,9 +28,7 @@ _PROGRAMS = {
 def program(module: str, *arguments: str) -> bytes:
     """A stand-in as an executable file."""
     shown = ", ".join(repr(each) for each in arguments)
-    return _PROGRAM.format(
-        python=sys.executable, repository=str(_REPOSITORY), module=module, arguments=shown
-    ).encode()
+    return _PROGRAM.format(python=sys.executable, repository=str(_REPOSITORY), module=module, arguments=shown).encode()
 
 
 class Machine:
@@ -39,7 +37,16 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.place = Place(self.root)
-        for folder in ("etc/systemd/system", "usr/local/bin", "usr/bin", "usr/sbin", "var/lib", "run", "standin", "root"):
+        for folder in (
+            "etc/systemd/system",
+            "usr/local/bin",
+            "usr/bin",
+            "usr/sbin",
+            "var/lib",
+            "run",
+            "standin",
+            "root",
+        ):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     @property

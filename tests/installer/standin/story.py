@@ -136,7 +136,7 @@ class Story:
         file = spec["chartName"]
         error = self.script.chart_error
         if not error and file.startswith("/") and not self._place.at(file).exists():
-            error = f'can\'t locate chart `{file}-{spec["version"]}`: no such file or directory'
+            error = f"can't locate chart `{file}-{spec['version']}`: no such file or directory"
         if error:
             self._cluster.set_status(key, status | {"error": error})
             return

@@ -25,7 +25,9 @@ def create(place: Place, role: str, expiry: str, api: dict[str, object]) -> str:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "k0s", "cluster": {"server": f"https://{host}:{port}", "certificate-authority-data": ""}}],
+        "clusters": [
+            {"name": "k0s", "cluster": {"server": f"https://{host}:{port}", "certificate-authority-data": ""}}
+        ],
         "contexts": [{"name": "k0s", "context": {"cluster": "k0s", "user": user}}],
         "current-context": "k0s",
         "users": [{"name": user, "user": {"token": f"{secrets.token_hex(3)}.{secrets.token_hex(8)}"}}],
