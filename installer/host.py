@@ -168,8 +168,13 @@ class Host:
                 self.at(path).unlink()
             except IsADirectoryError:
                 self.at(path).rmdir()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return
+
+    def remove_if_empty(self, folder: Path) -> None:
+        """Take away a folder that has nothing in it; any other is left."""
+        if self.look(folder) is not None and not self.entries(folder):
+            self.remove(folder)
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", patience: float = _PATIENCE) -> Output:
         """Run a program to its end, whatever that is. Secrets go by `stdin` or by file, never by `argv`.
