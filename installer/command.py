@@ -26,9 +26,11 @@ from registry.oci.errors import Failure
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
+    "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",
     "store": "registry.store_cli:store",
+    "uninstall": "installer.install_cli:uninstall",
     "version": "installer.cli:version",
 }
 # Options of the root command, and what the configuration file calls them.

@@ -60,6 +60,8 @@ class Host:
     environment: Mapping[str, str] | None = None
     pace: float = 2.0
     """Seconds between two looks at something that is waited for."""
+    own_address: str | None = None
+    """By which others reach it, where that is not the address of its default route."""
 
     def at(self, path: Path) -> Path:
         """Where `path` really is."""
@@ -216,6 +218,8 @@ class Host:
 
     def address(self) -> str | None:
         """The address by which others reach this machine: that of the route to the rest of the world."""
+        if self.own_address is not None:
+            return self.own_address
         for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 try:

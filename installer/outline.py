@@ -13,6 +13,11 @@ from installer.steps.trust import Distrust, Trust
 _ARGUMENTS = ("--enable-worker", "--no-taints")
 
 
+def first_controller(site: Site) -> list[Step]:
+    """The node that a cluster begins with, and on it k0rdent."""
+    return [*controller(site)]
+
+
 def controller(site: Site, token: str | None = None) -> list[Step]:
     """A node that also runs the cluster's control plane; with a token it joins one."""
     return [

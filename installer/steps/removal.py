@@ -27,13 +27,10 @@ class K0sGone:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Have a path be what it was before the installation."""
+    """Have a path be what it was before the installation, and need no record of it any more."""
 
     record: Record
-
-    @property
-    def replaces(self) -> tuple[Replaced, ...]:
-        return ()
+    replaces: tuple[Replaced, ...] = ()
 
     def describe(self) -> str:
         if self.record.before is None:
@@ -44,27 +41,8 @@ class Restore:
         return iter(())
 
     def make(self, host: Host) -> Iterable[str]:
-        self.record.restore(host)
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Need no record of a path any more."""
-
-    record: Record
-
-    @property
-    def replaces(self) -> tuple[Replaced, ...]:
-        return ()
-
-    def describe(self) -> str:
-        return f"forget {self.record.path}"
-
-    def difference(self, host: Host) -> Iterator[str]:
-        return iter(())
-
-    def make(self, host: Host) -> Iterable[str]:
+        if not self.record.is_back(host):
+            self.record.restore(host)
         self.record.forget(host)
         return ()
 
@@ -96,11 +74,8 @@ class FilesBack:
     def changes(self, host: Host) -> Iterator[Change]:
         left = () if self.force else changed_since(host)
         for record in records(host):
-            if record in left or record.is_of_the_journal:
-                continue
-            if not record.is_back(host):
+            if record not in left and not record.is_of_the_journal:
                 yield Restore(record)
-            yield Forget(record)
         if not left and host.look(JOURNAL) is not None:
             yield CloseJournal()
 

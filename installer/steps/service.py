@@ -8,7 +8,7 @@ from hashlib import sha256
 from installer.changes import Change, RemoveFile, Run, Wait, WriteFile, ensure_file
 from installer.host import Host
 from installer.k0s import Status, installed_role
-from installer.paths import JOIN_TOKEN, K0S, K0S_CONFIG, STARTED_WITH
+from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, STARTED_WITH
 from installer.settings_types import K0sVersion
 
 _PRIVATE = 0o600
@@ -72,7 +72,8 @@ class Service:
             yield self._run("stop", "what it was started with has changed")
         replaces = ("--force",) if installed_role(host) else ()
         yield self._run("install", "k0s becomes a service", self.role, *self._said, *replaces)
-        yield self._run("start", "k0s runs")
+        # k0s writes its part of containerd's configuration there, and `k0s reset` leaves it.
+        yield Run((str(K0S), "start"), "k0s runs", alters=(CONTAINERD_CONFIG,))
         yield self._wait
         yield WriteFile(STARTED_WITH, self._fingerprint, _PRIVATE)
 
