@@ -49,7 +49,8 @@ def chart_archive(name: str = "k0rdent-enterprise", version: str = "1.2.3", *, n
 
 def site(machine: Machine, version: str = "1.32.8", **sections: object) -> Site:
     """What an airgapped installation would find out; `sections` are those of the configuration file."""
-    settings = Settings.model_validate(sections)
+    few = {"airgap": {"mirrors": ["quay.io", "docker.io"]}}
+    settings = Settings.model_validate(few | sections)
     chart = Chart.parse(chart_archive(), "here")
     place = ChartPlace(str(CHARTS / chart.file_name), chart.version, airgap_values(REGISTRY, nested=chart.nested))
     return Site(
