@@ -160,7 +160,10 @@ class Cluster:
 
     def _one(self, output: Output, what: str) -> Object | None:
         text = self._checked(output, f"look at {what}")
-        return Object.parse(_parsed(text)) if text.strip() else None
+        if not text.strip():
+            return None
+        found = Object.parse(_parsed(text))  # a list, where a file said what to look at
+        return next(iter(found.several("items")), None) if found.text("kind") == "List" else found
 
     def _checked(self, output: Output, doing: str) -> str:
         if output.code == 0:

@@ -152,7 +152,7 @@ class CredentialReady:
         if credential.part("status", "ready") is True:
             return None
         told = credential.condition("CredentialReady")
-        return f"Credential {self.name} is not ready: {_line(told.message) if told else 'k0rdent has not looked at it yet'}"
+        return f"Credential {self.name} is not ready: {_line(told.message) if told else 'k0rdent has not seen it yet'}"
 
 
 def _components(management: Object) -> str | None:
