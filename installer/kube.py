@@ -121,15 +121,16 @@ class Cluster:
         text = self._checked(self._kubectl(("get", kind, *places, *chosen, "--output=json")), f"list {kind}")
         return [*Object.parse(_parsed(text)).several("items")]
 
-    def apply(self, manifest: Manifest) -> None:
-        """Have an object as the manifest says; fields that it does not name stay as others want them.
+    def apply(self, manifest: Manifest) -> Object:
+        """Have an object as the manifest says, and what became of it; other fields stay as others want them.
 
         Raises:
             KindUnknown: the cluster has no such kind yet.
             ClusterRefuses: it takes no such object, or does not answer.
         """
-        words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", "-")
-        self._checked(self._kubectl(words, manifest), f"apply {title(manifest)}")
+        words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--output=json")
+        text = self._checked(self._kubectl((*words, "-f", "-"), manifest), f"apply {title(manifest)}")
+        return Object.parse(_parsed(text))
 
     def patch(self, kind: str, name: str, change: Mapping[str, object], namespace: str = "") -> None:
         """Change fields that belong to somebody else; nothing secret, for everybody can read a command line.

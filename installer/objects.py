@@ -38,21 +38,23 @@ class ApplyObject:
 
     def make(self, host: Host) -> Iterable[str]:
         deadline = host.now() + self.patience
-        while True:
-            try:
-                Cluster(host).apply(self.manifest)
-                break
-            except KindUnknown as error:
-                if host.now() >= deadline:
-                    raise WaitedInVain(f"waited {self.patience / 60:.0f} min in vain: {error}") from error
+        while (live := self._applied(host, deadline)) is None:
             yield f"the cluster does not know the kind {self.manifest['kind']} yet"
             host.pause()
-        live = Cluster(host).find_like(self.manifest)
-        if live is None or not holds(live.document, self.manifest):
+        if not holds(live.document, self.manifest):
             raise ClusterRefuses(
                 f"{title(self.manifest)} is not as it was applied: somebody else sets some of its fields; "
                 "delete it, and run the same command again"
             )
+
+    def _applied(self, host: Host, deadline: float) -> Object | None:
+        """What became of it; None where its kind may still come."""
+        try:
+            return Cluster(host).apply(self.manifest)
+        except KindUnknown as error:
+            if host.now() >= deadline:
+                raise WaitedInVain(f"waited {self.patience / 60:.0f} min in vain: {error}") from error
+            return None
 
 
 @dataclass(frozen=True, slots=True)
