@@ -2,7 +2,7 @@
 
 They are written in the language of Go templates; Sveltos gives them the child cluster's infrastructure object and the
 identity that the Credential names. Each makes the Secret that the cloud's controller manager reads. Keys that may be
-missing are asked for by `index` or `hasKey`: a path of dots would be an error there.
+missing are asked for by `index` or `hasKey`, which does whether or not the renderer is strict about them.
 """
 
 # The subnet of the workers is where load balancers and routes of the child cluster belong.
