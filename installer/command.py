@@ -26,13 +26,16 @@ from registry.oci.errors import Failure
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
+    "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",
     "store": "registry.store_cli:store",
+    "uninstall": "installer.install_cli:uninstall",
     "version": "installer.cli:version",
 }
 # Options of the root command, and what the configuration file calls them.
 _LOG_KEYS = {"debug": "debug", "log_level": "logLevel", "log_format": "logFormat"}
+_EARLIER_WORDS = {"warn": "warning"}
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -96,7 +99,7 @@ def _log_settings(ctx: click.Context, sections: Mapping[str, object], path: Path
         found[name] = ctx.params.get(name)
         if key in sections and ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
             try:
-                found[name] = option.type_cast_value(ctx, sections[key])
+                found[name] = option.type_cast_value(ctx, _EARLIER_WORDS.get(str(sections[key]), sections[key]))
             except click.BadParameter as error:
                 raise ConfigurationInvalid(f"{path}: {key}: {error.message}") from error
     return LogSettings("debug" if found["debug"] else str(found["log_level"]), str(found["log_format"]))

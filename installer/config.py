@@ -12,7 +12,7 @@ from registry.oci.errors import Failure
 DEFAULT_CONFIG_FILE = Path("/etc/k0rdentd/k0rdentd.yaml")
 
 # What the installer reads for itself; the other sections are named like commands.
-_INSTALLER_SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "debug", "logLevel", "logFormat"})
+_INSTALLER_SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "credentials", "debug", "logLevel", "logFormat"})
 
 
 class ConfigurationInvalid(Failure):

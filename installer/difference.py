@@ -8,7 +8,7 @@ from pathlib import Path
 # A value beside such a key is nobody's business, wherever in a file it stands.
 _SECRET = re.compile(
     r"""^(?P<key>[-\s]*["']?[\w.-]*?
-    (?:password|passwd|token|secret|secret[_-]?key|secretaccesskey|sessiontoken|api[_-]?key|private[_-]?key|credentials)
+    (?:password|passwd|token|secret|secret[_-]?key|secretaccesskey|sessiontoken|api[_-]?key|private[_-]?key|credentials|datasource)
     ["']?\s*[:=]\s*)(?P<value>\S.*)$""",
     re.IGNORECASE | re.VERBOSE,
 )

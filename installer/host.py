@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import platform
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ _PIECE = 1 << 20
 _PATIENCE = 120.0
 _TOLD = 5  # lines of a program's last words
 _FOLDER = 0o755
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Host:
     environment: Mapping[str, str] | None = None
     pace: float = 2.0
     """Seconds between two looks at something that is waited for."""
+    own_address: str | None = None
+    """By which others reach it, where that is not the address of its default route."""
 
     def at(self, path: Path) -> Path:
         """Where `path` really is."""
@@ -166,8 +170,13 @@ class Host:
                 self.at(path).unlink()
             except IsADirectoryError:
                 self.at(path).rmdir()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return
+
+    def remove_if_empty(self, folder: Path) -> None:
+        """Take away a folder that has nothing in it; any other is left."""
+        if self.look(folder) is not None and not self.entries(folder):
+            self.remove(folder)
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", patience: float = _PATIENCE) -> Output:
         """Run a program to its end, whatever that is. Secrets go by `stdin` or by file, never by `argv`.
@@ -209,6 +218,8 @@ class Host:
 
     def address(self) -> str | None:
         """The address by which others reach this machine: that of the route to the rest of the world."""
+        if self.own_address is not None:
+            return self.own_address
         for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 try:
@@ -217,6 +228,22 @@ class Host:
                     continue
                 return str(probe.getsockname()[0])
         return None
+
+    def is_own(self, address: str) -> bool:
+        """Whether an address is one of this machine's; a name is if it is the machine's own."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                socket.inet_pton(family, address)
+                probe.bind((address, 0))
+            except OSError:
+                return address in (self.name(), "localhost")
+        return True
+
+    def architecture(self) -> str:
+        """As images and k0s call it."""
+        machine = platform.machine()
+        return _ARCHITECTURES.get(machine, machine)
 
     def name(self) -> str:
         """The machine's own name, by which its node goes."""

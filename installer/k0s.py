@@ -55,6 +55,16 @@ def installed_role(host: Host) -> str | None:
     return None
 
 
+def is_running(host: Host) -> bool:
+    """Whether k0s runs, or its service tries to."""
+    role = installed_role(host)
+    if Status.of(host) is not None:
+        return True
+    if role is None or not host.has("systemctl"):
+        return False
+    return host.run(("systemctl", "is-active", f"k0s{role}")).text.strip() in ("active", "activating", "deactivating")
+
+
 def has_state(host: Host) -> bool:
     """Whether a k0s has lived here."""
     return host.look(K0S_STATE / "pki") is not None or host.look(K0S_STATE / "kubelet.conf") is not None
