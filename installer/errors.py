@@ -3,6 +3,8 @@
 InstallFailed                the host could not be brought to what was asked for; run again to go on
 ├── HostRefuses              a file or folder cannot be read, written or removed
 ├── CommandFailed            a program ended with an error, or did not end
+│   └── ClusterRefuses       the Kubernetes API does not answer, or not as it should; names the object
+│       └── KindUnknown      no such kind yet: what brings it is not installed
 ├── WaitedInVain             something did not come about in time; says what held it up
 ├── SourceUnusable           what is to be installed cannot be had, or is not what it should be
 └── WillNot                  the host is in a state that an installation must not overwrite
@@ -25,6 +27,14 @@ class HostRefuses(InstallFailed):
 
 class CommandFailed(InstallFailed):
     """A program ended with an error, could not be started, or did not end in time."""
+
+
+class ClusterRefuses(CommandFailed):
+    """The Kubernetes API does not answer, or refuses; the sentence names the object."""
+
+
+class KindUnknown(ClusterRefuses):
+    """The cluster does not know this kind of object, or not yet."""
 
 
 class WaitedInVain(InstallFailed):

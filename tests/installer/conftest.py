@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from installer.host import Host
 from tests.installer.standin.machine import Machine
+from tests.installer.standin.scene import start_controller
 
 
 @pytest.fixture
@@ -15,3 +17,16 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made.install_programs()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def host(machine: Machine) -> Host:
+    """The machine, as the installer sees it."""
+    return Host(machine.root, machine.environment, pace=0.01)
+
+
+@pytest.fixture
+def controller(machine: Machine, host: Host) -> Host:
+    """The same, with a k0s that has just been started on it."""
+    start_controller(machine)
+    return host

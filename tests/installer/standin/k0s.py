@@ -282,22 +282,6 @@ def list_images_command(this: K0s, everything: bool, config: Path | None) -> Non
         click.echo(image)
 
 
-@k0s.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@_pass
-def kubectl(this: K0s, words: tuple[str, ...]) -> None:
-    if not this.place.admin.exists():
-        raise Refused("Error: failed to load admin kubeconfig: is k0s running as a controller?")
-    found = shutil.which("kubectl")
-    if found is None:
-        raise Refused("Error: this stand-in needs a real kubectl: apt-get install kubernetes-client")
-    # kubectl caches what it learns of a server below HOME, by its address.
-    home = str(this.place.root / "root")
-    environment = os.environ | {"KUBECONFIG": str(this.place.admin), "HOME": home, "no_proxy": "127.0.0.1"}
-    sys.stdout.flush()
-    os.execve(found, ["kubectl", *words], environment)
-
-
 @k0s.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @_pass
