@@ -9,6 +9,8 @@ from installer.settings import Settings
 from installer.settings_types import format_duration
 from installer.values import merged
 
+CHART_NAME = "kcm"  # k0rdent's own name for its release
+
 
 @dataclass(frozen=True, slots=True)
 class ChartPlace:
@@ -73,7 +75,7 @@ def _chart(settings: Settings, chart: ChartPlace) -> dict[str, object]:
     helm = settings.k0rdent.helm
     values = merged(chart.values, helm.values)
     return {
-        "name": "kcm",
+        "name": CHART_NAME,
         "chartname": chart.location,
         "version": chart.version,
         "namespace": helm.namespace,

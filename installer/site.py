@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
 from installer.chart import Chart
-from installer.cluster_config import ChartPlace, cluster_config
+from installer.cluster_config import CHART_NAME, ChartPlace, cluster_config
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.journal import JOURNAL
@@ -45,7 +45,8 @@ class Site:
     k0s: K0sSource
     registry: Remote | None
     chart: Chart | None
-    k0s_config: bytes
+    k0s_config: bytes = field(repr=False)
+    k0rdent_version: str
 
     @property
     def ca(self) -> bytes | None:
@@ -71,7 +72,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     config = cluster_config(
         settings, address, registry.address if registry else None, _place(settings, registry, chart, version)
     )
-    return Site(settings, address, k0s, registry, chart, config)
+    return Site(settings, address, k0s, registry, chart, config, version)
 
 
 def node_address(host: Host, settings: Settings) -> str:
@@ -175,7 +176,7 @@ def _installed_chart(host: Host) -> str | None:
     try:
         document = yaml.safe_load(host.read(K0S_CONFIG) or b"")
         charts = document["spec"]["extensions"]["helm"]["charts"]
-        return next((str(chart["version"]) for chart in charts if chart["name"] == "kcm"), None)
+        return next((str(chart["version"]) for chart in charts if chart["name"] == CHART_NAME), None)
     except (yaml.YAMLError, KeyError, TypeError):
         return None
 

@@ -18,12 +18,12 @@ from tests.installer.sites import ADDRESS, host_of, site, tree
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
 
+TOKEN = create(None, "worker", "24h", {"address": "192.0.2.10"})  # type: ignore[arg-type]
 STEPS: dict[str, Callable[[Site], Sequence[Step]]] = {
     "first": outline.first_controller,
     "worker": lambda found: outline.worker(found, TOKEN),
-    "removal": lambda found: outline.removal(force=False),
+    "removal": lambda _: outline.removal(force=False),
 }
-TOKEN = create(None, "worker", "24h", {"address": "192.0.2.10"})  # type: ignore[arg-type]
 
 
 def make(host: Host, steps: Sequence[Step]) -> list[Planned]:
