@@ -186,6 +186,8 @@ def holds(live: object, wanted: object) -> bool:
     """Whether all that is wanted is so; what else the server has does not matter, except where wanted is nothing."""
     if isinstance(wanted, Mapping) and wanted and isinstance(live, Mapping):
         return all(key in live and holds(live[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
+        return all(holds(old, new) for old, new in zip(live, wanted, strict=True))
     return live == wanted
 
 
