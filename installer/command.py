@@ -26,11 +26,13 @@ from registry.oci.errors import Failure
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
+    "expose-ui": "installer.expose_cli:expose_ui",
     "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "registry": "registry.cli:registry",
     "store": "registry.store_cli:store",
     "uninstall": "installer.install_cli:uninstall",
+    "upgrade": "installer.upgrade_cli:upgrade",
     "version": "installer.cli:version",
 }
 # Options of the root command, and what the configuration file calls them.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from installer.changes import Change, Wait
+from installer.cloud_templates import AZURE_CLOUD_CONFIG, OPENSTACK_CLOUD_CONFIG
 from installer.errors import HostRefuses, InstallFailed
 from installer.host import Host
 from installer.kube import Manifest
@@ -22,7 +23,6 @@ from installer.settings_credentials import (
     Credentials,
     OpenStackCredential,
 )
-from installer.templates import AZURE_CLOUD_CONFIG, OPENSTACK_CLOUD_CONFIG
 from installer.waiting import CredentialReady
 
 _PATIENCE = 600.0

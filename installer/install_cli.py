@@ -111,14 +111,14 @@ def install(
         raise click.UsageError("--mode is for --join")
     host = Host(root, own_address=own_address)
     if not dry_run:
-        _require_root()
+        require_root()
     wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
     steps = install_steps(host, settings_here(context), wishes, mode if join else None, join=join)
     if dry_run:
-        _show(host, plan(host, steps))
+        show(host, plan(host, steps))
     else:
         with host.alone(LOCK):
-            _apply(host, steps)
+            carry_out(host, steps)
         click.echo("installed: 'k0rdentd status' tells how it is")
 
 
@@ -135,22 +135,23 @@ def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None) -
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
     host = Host(root, own_address=own_address)
     if not dry_run:
-        _require_root()
+        require_root()
     if not force:
         check_clusters(host)
     steps = outline.removal(force=force)
     if dry_run:
-        _show(host, plan(host, steps))
+        show(host, plan(host, steps))
         return
     with host.alone(LOCK):
-        _apply(host, steps)
+        carry_out(host, steps)
     for record in changed_since(host):
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
 
 
-def _show(host: Host, planned: Sequence[Planned]) -> None:
+def show(host: Host, planned: Sequence[Planned]) -> None:
+    """All that would be done, and what it makes of the files that are there."""
     title = ""
     for each in planned:
         if each.step != title:
@@ -162,7 +163,12 @@ def _show(host: Host, planned: Sequence[Planned]) -> None:
     click.echo(f"{len(planned)} changes; nothing was changed" if planned else "nothing to do: all is as it should be")
 
 
-def _apply(host: Host, steps: Sequence[Step]) -> None:
+def carry_out(host: Host, steps: Sequence[Step]) -> None:
+    """Do all that is to be done, and know that nothing is left.
+
+    Raises:
+        InstallFailed: something is.
+    """
     for told in apply(host, plan(host, steps)):
         place = f"[{told.number}/{told.total}]"
         click.echo(
@@ -176,6 +182,11 @@ def _apply(host: Host, steps: Sequence[Step]) -> None:
         )
 
 
-def _require_root() -> None:
+def require_root() -> None:
+    """Only root changes a machine.
+
+    Raises:
+        WillNot: somebody else tries.
+    """
     if os.geteuid() != 0:
         raise WillNot("only root may do this: run it with sudo, or look at it with --dry-run")

@@ -156,6 +156,8 @@ class Cluster:
         return None if output.code == 0 else output.last_words
 
     def _kubectl(self, words: Sequence[str], manifest: Manifest | None = None) -> Output:
+        if self.host.look(K0S) is None:
+            return Output(1, "", "there is no k0s on this host")
         stdin = b"" if manifest is None else json.dumps(manifest).encode()
         return self.host.run((str(K0S), "kubectl", _REQUEST, *words), stdin)
 
@@ -186,6 +188,8 @@ def holds(live: object, wanted: object) -> bool:
     """Whether all that is wanted is so; what else the server has does not matter, except where wanted is nothing."""
     if isinstance(wanted, Mapping) and wanted and isinstance(live, Mapping):
         return all(key in live and holds(live[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
+        return all(holds(old, new) for old, new in zip(live, wanted, strict=True))
     return live == wanted
 
 

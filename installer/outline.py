@@ -7,7 +7,7 @@ from installer.plan import Step
 from installer.site import Site
 from installer.steps.containerd import Mirrors
 from installer.steps.files import ChartFile, ClusterConfig, K0sBinary, RegistrySecret
-from installer.steps.k0rdent import K0rdentReady
+from installer.steps.k0rdent import K0rdentRuns
 from installer.steps.removal import FilesBack, K0sGone
 from installer.steps.service import Service
 from installer.steps.trust import Distrust, Trust
@@ -20,7 +20,7 @@ def first_controller(site: Site) -> list[Step]:
     k0rdent = site.settings.k0rdent
     return [
         *controller(site),
-        K0rdentReady(site.k0rdent_version, k0rdent.helm.timeout.total_seconds()),
+        K0rdentRuns(site.k0rdent_version, k0rdent.helm.timeout.total_seconds()),
         CloudCredentials(k0rdent.credentials, k0rdent.helm.namespace),
     ]
 

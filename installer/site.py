@@ -9,7 +9,7 @@ import yaml
 
 from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
 from installer.chart import Chart
-from installer.cluster_config import CHART_NAME, ChartPlace, cluster_config
+from installer.cluster_config import ChartPlace, cluster_config
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.journal import JOURNAL
@@ -17,6 +17,7 @@ from installer.paths import CHARTS, K0S_CONFIG, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
+from installer.steps.k0rdent import CHART
 from installer.values import airgap_values
 from installer.versions import K0sHere, check_replacement, choose
 from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
@@ -176,7 +177,7 @@ def _installed_chart(host: Host) -> str | None:
     try:
         document = yaml.safe_load(host.read(K0S_CONFIG) or b"")
         charts = document["spec"]["extensions"]["helm"]["charts"]
-        return next((str(chart["version"]) for chart in charts if chart["name"] == CHART_NAME), None)
+        return next((str(chart["version"]) for chart in charts if chart["name"] == CHART), None)
     except (yaml.YAMLError, KeyError, TypeError):
         return None
 

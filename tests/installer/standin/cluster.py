@@ -88,6 +88,7 @@ class Cluster:
         """Write it as it is; nothing happens if that changes nothing."""
         live = self._objects.get(str(key))
         fresh = _normal(key, document)
+        _give_ports(fresh)
         identity = live["metadata"] if live else {"uid": str(uuid.uuid4()), "creationTimestamp": _BORN}
         fresh["metadata"] |= {each: identity[each] for each in ("uid", "creationTimestamp")}
         if live is not None and _without_version(live) == _without_version(fresh):
@@ -165,6 +166,14 @@ def _normal(key: Key, document: Document) -> Document:
         for name, text in fresh.pop("stringData", {}).items():
             fresh.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
     return fresh
+
+
+def _give_ports(document: Document) -> None:
+    """As Kubernetes does for a Service of type NodePort; the same one each time."""
+    spec = document.get("spec", {})
+    if spec.get("type") == "NodePort":
+        for number, port in enumerate(spec["ports"]):
+            port.setdefault("nodePort", 30080 + number)
 
 
 def _matches(metadata: Document, namespace: str, name: str, labels: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from tests.installer.standin.place import Place, Script
 
 _PENDING = "HelmRelease is not ready yet"
 _UI_PORT = 3000
+_ADDRESS = "192.0.2.10"
 
 
 class Story:
@@ -91,6 +92,7 @@ class Story:
         name = socket.gethostname().lower()
         condition = {"type": "Ready", "status": "True" if ready else "False", "message": message}
         status = {"conditions": [condition], "nodeInfo": {"kubeletVersion": self._version}}
+        status |= {"addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": _ADDRESS}]}
         self._cluster.put(self._cluster.key("Node", name), {"metadata": {"labels": {}}, "status": status})
 
     def _move_node(self) -> None:
