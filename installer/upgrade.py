@@ -20,7 +20,7 @@ from installer.plan import Step
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.site import Wishes, chart_repository, find_registry, node_address, survey
-from installer.steps.release import K0rdentRelease, running_version
+from installer.steps.k0rdent import K0rdentRelease, running_version
 
 TEMPLATES = "charts/kcm-templates"
 _SYSTEM_IMAGE = "k0sproject/kube-proxy"

@@ -1,4 +1,4 @@
-"""k0rdent brought to another release: it renews itself, once its Management names the new one."""
+"""k0rdent on a cluster: installed by k0s, looked after by itself, and brought to another release."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,11 +13,30 @@ from installer.waiting import (
     MANAGEMENT,
     MANAGEMENTS,
     RELEASES,
+    ChartInstalled,
     ManagementReady,
+    NodeReady,
     ReleaseReady,
 )
 
-_TEMPLATES_PATIENCE, _COMPONENTS_PATIENCE = 1800.0, 3600.0
+CHART = "kcm"
+_NODE_PATIENCE, _TEMPLATES_PATIENCE = 900.0, 1800.0
+_COMPONENTS_PATIENCE = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class K0rdentRuns:
+    """The node takes pods, k0s has installed the chart, and every component of k0rdent is well."""
+
+    version: str
+    patience: float
+    """Seconds for the chart: pulling its images takes what it takes."""
+    title: str = "k0rdent"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        yield from still(host, NodeReady(), _NODE_PATIENCE)
+        yield from still(host, ChartInstalled(CHART, self.version), self.patience)
+        yield from still(host, ManagementReady(), _COMPONENTS_PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
