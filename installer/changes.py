@@ -1,7 +1,7 @@
 """What an installation does to a host, as values: each can tell what it will do before it does it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -65,7 +65,7 @@ class WriteFile:
     """Have a file with this content; nobody is shown what is secret."""
 
     path: Path
-    content: bytes
+    content: bytes = field(repr=False)
     mode: int = 0o644
     secret: bool = False
 

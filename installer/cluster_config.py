@@ -7,6 +7,7 @@ import yaml
 
 from installer.settings import Settings
 from installer.settings_types import format_duration
+from installer.steps.k0rdent import CHART
 from installer.values import merged
 
 
@@ -73,7 +74,7 @@ def _chart(settings: Settings, chart: ChartPlace) -> dict[str, object]:
     helm = settings.k0rdent.helm
     values = merged(chart.values, helm.values)
     return {
-        "name": "kcm",
+        "name": CHART,
         "chartname": chart.location,
         "version": chart.version,
         "namespace": helm.namespace,

@@ -156,6 +156,8 @@ class Cluster:
         return None if output.code == 0 else output.last_words
 
     def _kubectl(self, words: Sequence[str], manifest: Manifest | None = None) -> Output:
+        if self.host.look(K0S) is None:
+            return Output(1, "", "there is no k0s on this host")
         stdin = b"" if manifest is None else json.dumps(manifest).encode()
         return self.host.run((str(K0S), "kubectl", _REQUEST, *words), stdin)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from installer.credentials import CloudCredentials
 from installer.plan import Step
 from installer.site import Site
 from installer.steps.containerd import Mirrors
 from installer.steps.files import ChartFile, ClusterConfig, K0sBinary, RegistrySecret
+from installer.steps.k0rdent import K0rdentRuns
 from installer.steps.removal import FilesBack, K0sGone
 from installer.steps.service import Service
 from installer.steps.trust import Distrust, Trust
@@ -15,7 +17,12 @@ _ARGUMENTS = ("--enable-worker", "--no-taints")
 
 def first_controller(site: Site) -> list[Step]:
     """The node that a cluster begins with, and on it k0rdent."""
-    return [*controller(site)]
+    k0rdent = site.settings.k0rdent
+    return [
+        *controller(site),
+        K0rdentRuns(site.k0rdent_version, k0rdent.helm.timeout.total_seconds()),
+        CloudCredentials(k0rdent.credentials, k0rdent.helm.namespace),
+    ]
 
 
 def controller(site: Site, token: str | None = None) -> list[Step]:

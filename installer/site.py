@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -17,6 +17,7 @@ from installer.paths import CHARTS, K0S_CONFIG, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
+from installer.steps.k0rdent import CHART
 from installer.values import airgap_values
 from installer.versions import K0sHere, check_replacement, choose
 from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
@@ -45,7 +46,8 @@ class Site:
     k0s: K0sSource
     registry: Remote | None
     chart: Chart | None
-    k0s_config: bytes
+    k0s_config: bytes = field(repr=False)
+    k0rdent_version: str
 
     @property
     def ca(self) -> bytes | None:
@@ -71,7 +73,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     config = cluster_config(
         settings, address, registry.address if registry else None, _place(settings, registry, chart, version)
     )
-    return Site(settings, address, k0s, registry, chart, config)
+    return Site(settings, address, k0s, registry, chart, config, version)
 
 
 def node_address(host: Host, settings: Settings) -> str:
@@ -175,7 +177,7 @@ def _installed_chart(host: Host) -> str | None:
     try:
         document = yaml.safe_load(host.read(K0S_CONFIG) or b"")
         charts = document["spec"]["extensions"]["helm"]["charts"]
-        return next((str(chart["version"]) for chart in charts if chart["name"] == "kcm"), None)
+        return next((str(chart["version"]) for chart in charts if chart["name"] == CHART), None)
     except (yaml.YAMLError, KeyError, TypeError):
         return None
 

@@ -1,7 +1,7 @@
 """Steps that have a file be what it should be."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -70,7 +70,7 @@ class ChartFile:
 class ClusterConfig:
     """The configuration of k0s; it may hold a password of the operator's, so it is root's alone."""
 
-    content: bytes
+    content: bytes = field(repr=False)
     title: str = "configuration of k0s"
 
     def changes(self, host: Host) -> Iterator[Change]:

@@ -5,35 +5,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from installer.changes import Change, RemoveFile, Run, Wait, WriteFile, ensure_file
+from installer.changes import Change, Condition, RemoveFile, Run, Wait, WriteFile, ensure_file
 from installer.host import Host
 from installer.k0s import Status, installed_role
 from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, STARTED_WITH
 from installer.settings_types import K0sVersion
+from installer.waiting import NodeReady
 
 _PRIVATE = 0o600
 _PATIENCE = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class K0sReady:
-    """k0s answers, its kubelet has reached the API server, and on a controller the API server is ready."""
-
-    role: str
+class WorkerReady:
+    """k0s answers, and its kubelet has reached the API server; more a worker cannot know."""
 
     def describe(self) -> str:
-        return f"k0s is ready as a {self.role}"
+        return "k0s is connected to its cluster"
 
     def lacking(self, host: Host) -> str | None:
         status = Status.of(host)
         if status is None:
-            return f"k0s does not answer yet; 'journalctl -u k0s{self.role}' tells what it does"
-        if status.trouble:
-            return f"the kubelet is not connected: {status.trouble}"
-        if self.role == "controller":
-            output = host.run((str(K0S), "kubectl", "get", "--raw=/readyz"))
-            return None if output.code == 0 else f"the API server is not ready: {output.last_words}"
-        return None
+            return "k0s does not answer yet; 'journalctl -u k0sworker' tells what it does"
+        return f"the kubelet is not connected: {status.trouble}" if status.trouble else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class Service:
     role: str
     version: K0sVersion
     arguments: tuple[str, ...] = ()
-    config: bytes | None = None
+    config: bytes | None = field(default=None, repr=False)
     ca: bytes | None = None
     token: str | None = field(default=None, repr=False)
     title: str = "k0s as a service"
@@ -58,7 +52,7 @@ class Service:
         elif Status.of(host) is None:
             yield self._run("start", "k0s does not run")
             yield self._wait
-        elif K0sReady(self.role).lacking(host) is not None:
+        elif self._ready.lacking(host) is not None:
             yield self._wait
         if host.look(JOIN_TOKEN) is not None or self._joins(host):
             yield RemoveFile(JOIN_TOKEN)
@@ -89,7 +83,11 @@ class Service:
 
     @property
     def _wait(self) -> Wait:
-        return Wait(K0sReady(self.role), _PATIENCE)
+        return Wait(self._ready, _PATIENCE)
+
+    @property
+    def _ready(self) -> Condition:
+        return WorkerReady() if self.role == "worker" else NodeReady()
 
     @property
     def _fingerprint(self) -> bytes:
