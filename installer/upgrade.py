@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import yaml
 
 from installer import outline
-from installer.changes import Change, PlaceFile, Run
+from installer.changes import Change, Run
 from installer.chart import Chart
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.kube import Manifest, Object
-from installer.paths import K0S, STARTED_WITH
+from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
 from installer.plan import Step
 from installer.remote import Remote
 from installer.settings import Settings
@@ -30,10 +30,10 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """The changes of an installation, with k0s stopped before it could meet what only the next version can read.
+    """The changes of an installation, so that no k0s meets what only another version can read.
 
-    The executable comes first and is asked about the configuration, both while the old k0s still runs: whatever keeps
-    either from being had or from being right has cost nobody anything.
+    The executable is fetched and asked about the configuration while the old k0s still runs: whatever is wrong with
+    either has then cost nobody anything.
     """
 
     steps: Sequence[Step]
@@ -41,7 +41,12 @@ class InOrder:
 
     def changes(self, host: Host) -> Iterator[Change]:
         planned = [change for step in self.steps for change in step.changes(host)]
-        yield from sorted(planned, key=_turn)
+        stop = next((place for place, change in enumerate(planned) if _stops_k0s(change)), -1)
+        before, behind = planned[: stop + 1], planned[stop + 1 :]
+        late = [change for change in before if _is_for_containerd(change)]
+        yield from (change for change in before if change not in late)
+        yield from late
+        yield from behind
 
 
 def k0s_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
@@ -98,13 +103,12 @@ def release_in(chart: Chart) -> Manifest:
     raise SourceUnusable(f"the chart {chart.name} {chart.version} holds no Release object: is the bundle complete?")
 
 
-def _turn(change: Change) -> int:
-    """0 before k0s stops, 1 for that, 2 behind it; among their like they keep their order."""
-    if isinstance(change, PlaceFile) and change.path == K0S:
-        return 0
-    if isinstance(change, Run) and change.argv[:2] == (str(K0S), "stop"):
-        return 1
-    return 2
+def _stops_k0s(change: Change) -> bool:
+    return isinstance(change, Run) and change.argv == (str(K0S), "stop")
+
+
+def _is_for_containerd(change: Change) -> bool:
+    return any(each.path == CONTAINERD_DROPIN for each in change.replaces)
 
 
 def _check_images(registry: Remote, version: str) -> None:
