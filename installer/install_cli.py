@@ -44,7 +44,7 @@ def host_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
     """A callback that reads a version as `kind`, and refuses in click's words."""
 
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
@@ -67,13 +67,13 @@ def _version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Param
 )
 @click.option(
     "--k0s-version",
-    callback=_version(K0sVersion.parse),
+    callback=read_version(K0sVersion.parse),
     envvar="K0RDENTD_K0S_VERSION",
     help="Of those in the registry; the one that is here, or the newest, if left out.",
 )
 @click.option(
     "--k0rdent-version",
-    callback=_version(ChartVersion.parse),
+    callback=read_version(ChartVersion.parse),
     envvar="K0RDENTD_K0RDENT_VERSION",
     help="Of those in the registry; the newest if left out.",
 )
