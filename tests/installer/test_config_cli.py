@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent.parent.parent / "config" / "k0rdentd.yaml"
 
 def uncommented(text: str) -> str:
     """The same with every setting that a comment shows; a comment that says something is left out."""
-    lines = [re.sub(r"^( *)# (?=[ -]*[A-Za-z0-9]+:( |$)| +\S)", r"\1", line) for line in text.splitlines()]
+    lines = [re.sub(r"^( *)# (?=[ -]*[a-z][A-Za-z0-9]*:( |$)| +\S)", r"\1", line) for line in text.splitlines()]
     return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
 
 
