@@ -28,6 +28,7 @@ _COMMANDS: Mapping[str, str] = {
     "bundle": "loader.cli:bundle",
     "config": "installer.config_cli:config",
     "load": "loader.cli:load",
+    "preflight": "installer.preflight_cli:preflight",
     "registry": "registry.cli:registry",
     "store": "registry.store_cli:store",
     "version": "installer.cli:version",
