@@ -56,9 +56,7 @@ def remove(root: Path, path: str) -> None:
 def listen(root: Path, port: int, inode: int, name: str, command: str = "") -> None:
     """A process that listens on 0.0.0.0."""
     with (root / "proc/net/tcp").open("a") as table:
-        table.write(
-            f" 0: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 {inode} 1\n"
-        )
+        table.write(f" 0: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 {inode} 1\n")
     process = f"proc/{inode}"
     write(root, f"{process}/comm", f"{name}\n")
     write(root, f"{process}/cmdline", (command or name).replace(" ", "\0"))
