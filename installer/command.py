@@ -27,10 +27,14 @@ _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
     "config": "installer.config_cli:config",
+    "expose-ui": "installer.expose_cli:expose_ui",
+    "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "preflight": "installer.preflight_cli:preflight",
     "registry": "registry.cli:registry",
     "store": "registry.store_cli:store",
+    "uninstall": "installer.install_cli:uninstall",
+    "upgrade": "installer.upgrade_cli:upgrade",
     "version": "installer.cli:version",
 }
 # Options of the root command, and what the configuration file calls them.

@@ -1,0 +1,38 @@
+"""`k0rdentd expose-ui`."""
+
+from pathlib import Path
+
+import click
+
+from installer.exposure import UiExposed, addresses
+from installer.host import Host
+from installer.install_cli import carry_out, host_options, require_root, show
+from installer.kube import Cluster
+from installer.options import settings_here
+from installer.paths import LOCK
+from installer.plan import plan
+
+
+@click.command("expose-ui")
+@click.option(
+    "--port",
+    type=click.IntRange(30000, 32767),
+    envvar="K0RDENTD_UI_PORT",
+    help="On every node; Kubernetes picks one if left out.",
+)
+@click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+@host_options
+@click.pass_context
+def expose_ui(context: click.Context, port: int | None, dry_run: bool, root: Path, own_address: str | None) -> None:  # noqa: FBT001
+    """Let k0rdent's user interface answer on a port of every node, and print where."""
+    host = Host(root, own_address=own_address)
+    namespace = settings_here(context).k0rdent.helm.namespace
+    steps = [UiExposed(namespace, port)]
+    if dry_run:
+        show(host, plan(host, steps))
+        return
+    require_root()
+    with host.alone(LOCK):
+        carry_out(host, steps)
+    for address in addresses(Cluster(host), namespace):
+        click.echo(address)

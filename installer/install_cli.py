@@ -1,0 +1,192 @@
+"""`k0rdentd install` and `k0rdentd uninstall`."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from installer import outline
+from installer.errors import InstallFailed, WillNot
+from installer.host import Host
+from installer.installation import install_steps
+from installer.options import settings_here
+from installer.paths import LOCK
+from installer.plan import Planned, Step, apply, plan
+from installer.settings_types import ChartVersion, K0sVersion
+from installer.site import Wishes
+from installer.steps.removal import changed_since
+from installer.uninstallation import check_clusters
+
+_host_options = (
+    click.option(
+        "--root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        default=Path("/"),
+        hidden=True,
+        envvar="K0RDENTD_ROOT",
+        help="A folder that stands for the whole machine.",
+    ),
+    click.option(
+        "--own-address",
+        hidden=True,
+        envvar="K0RDENTD_OWN_ADDRESS",
+        help="By which others reach this machine, where that is not the address of its default route.",
+    ),
+)
+
+
+def host_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which machine is meant, for tests and for machines with several addresses."""
+    for option in _host_options:
+        command = option(command)
+    return command
+
+
+def _version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A callback that reads a version as `kind`, and refuses in click's words."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+        try:
+            return None if text is None else kind(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+@click.option("--join", is_flag=True, envvar="K0RDENTD_JOIN", help="Join the cluster that the section 'join' names.")
+@click.option(
+    "--mode",
+    type=click.Choice(["controller", "worker"]),
+    envvar="K0RDENTD_JOIN_MODE",
+    help="With --join: as what. The section 'join' says it too.",
+)
+@click.option(
+    "--k0s-version",
+    callback=_version(K0sVersion.parse),
+    envvar="K0RDENTD_K0S_VERSION",
+    help="Of those in the registry; the one that is here, or the newest, if left out.",
+)
+@click.option(
+    "--k0rdent-version",
+    callback=_version(ChartVersion.parse),
+    envvar="K0RDENTD_K0RDENT_VERSION",
+    help="Of those in the registry; the newest if left out.",
+)
+@click.option(
+    "--replace-k0s", is_flag=True, envvar="K0RDENTD_REPLACE_K0S", help="Put k0s in the place of another version of it."
+)
+@click.option(
+    "--k0s-binary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="K0RDENTD_K0S_BINARY",
+    help="An executable of k0s; the registry's, or with --online the one of k0s' releases, if left out.",
+)
+@click.option(
+    "--online", is_flag=True, envvar="K0RDENTD_ONLINE", help="Use the internet, and no registry of this site."
+)
+@host_options
+@click.pass_context
+def install(
+    context: click.Context,
+    dry_run: bool,  # noqa: FBT001
+    join: bool,  # noqa: FBT001
+    mode: str | None,
+    k0s_version: K0sVersion | None,
+    k0rdent_version: ChartVersion | None,
+    replace_k0s: bool,  # noqa: FBT001
+    k0s_binary: Path | None,
+    online: bool,  # noqa: FBT001
+    root: Path,
+    own_address: str | None,
+) -> None:
+    """Install k0s and k0rdent on this machine, or join it to a cluster.
+
+    It may be interrupted at any time: the same command goes on, and does only what is left to be done.
+    """
+    if mode and not join:
+        raise click.UsageError("--mode is for --join")
+    host = Host(root, own_address=own_address)
+    if not dry_run:
+        require_root()
+    wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
+    steps = install_steps(host, settings_here(context), wishes, mode if join else None, join=join)
+    if dry_run:
+        show(host, plan(host, steps))
+    else:
+        with host.alone(LOCK):
+            carry_out(host, steps)
+        click.echo("installed: 'k0rdentd status' tells how it is")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+@click.option(
+    "--force",
+    is_flag=True,
+    envvar="K0RDENTD_FORCE",
+    help="Even if k0rdent still manages clusters, and files were changed since the installation.",
+)
+@host_options
+def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None) -> None:  # noqa: FBT001
+    """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
+    host = Host(root, own_address=own_address)
+    if not dry_run:
+        require_root()
+    if not force:
+        check_clusters(host)
+    steps = outline.removal(force=force)
+    if dry_run:
+        show(host, plan(host, steps))
+        return
+    with host.alone(LOCK):
+        carry_out(host, steps)
+    for record in changed_since(host):
+        kept = f"; what was there before is {record.content}" if record.digest else ""
+        click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
+    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def show(host: Host, planned: Sequence[Planned]) -> None:
+    """All that would be done, and what it makes of the files that are there."""
+    title = ""
+    for each in planned:
+        if each.step != title:
+            title = each.step
+            click.echo(title)
+        click.echo(f"  {each.change.describe()}")
+        for line in each.change.difference(host):
+            click.echo(f"    {line}")
+    click.echo(f"{len(planned)} changes; nothing was changed" if planned else "nothing to do: all is as it should be")
+
+
+def carry_out(host: Host, steps: Sequence[Step]) -> None:
+    """Do all that is to be done, and know that nothing is left.
+
+    Raises:
+        InstallFailed: something is.
+    """
+    for told in apply(host, plan(host, steps)):
+        place = f"[{told.number}/{told.total}]"
+        click.echo(
+            f"{place} {told.note}" if told.note else f"{place} {told.planned.step}: {told.planned.change.describe()}"
+        )
+    left = plan(host, steps)
+    if left:
+        raise InstallFailed(
+            f"{len(left)} changes had to be made again, the first one: {left[0].change.describe()}; "
+            "run the same command again, and see what undoes them"
+        )
+
+
+def require_root() -> None:
+    """Only root changes a machine.
+
+    Raises:
+        WillNot: somebody else tries.
+    """
+    if os.geteuid() != 0:
+        raise WillNot("only root may do this: run it with sudo, or look at it with --dry-run")
