@@ -28,6 +28,8 @@ _COMMANDS: Mapping[str, str] = {
     "bundle": "loader.cli:bundle",
     "config": "installer.config_cli:config",
     "expose-ui": "installer.expose_cli:expose_ui",
+    "export-join-config": "installer.export_cli:export_join_config",
+    "export-worker-artifacts": "installer.export_cli:export_worker_artifacts",
     "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "preflight": "installer.preflight_cli:preflight",

@@ -9,7 +9,7 @@ import click
 from installer import outline
 from installer.errors import InstallFailed, WillNot
 from installer.host import Host
-from installer.installation import install_steps
+from installer.installation import anchored, install_steps
 from installer.options import settings_here
 from installer.paths import LOCK
 from installer.plan import Planned, Step, apply, plan
@@ -115,7 +115,8 @@ def install(
     if not dry_run:
         require_root()
     wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
-    steps = install_steps(host, settings_here(context), wishes, mode if join else None, join=join)
+    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    steps = install_steps(host, settings, wishes, mode if join else None, join=join)
     if dry_run:
         show(host, plan(host, steps))
     else:
