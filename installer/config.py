@@ -1,6 +1,7 @@
 """The configuration file: YAML, one section a command, options in camelCase."""
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,13 +13,25 @@ from registry.oci.errors import Failure
 DEFAULT_CONFIG_FILE = Path("/etc/k0rdentd/k0rdentd.yaml")
 
 # What the installer reads for itself; the other sections are named like commands.
-_INSTALLER_SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "credentials", "debug", "logLevel", "logFormat"})
+SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "credentials", "debug", "logLevel", "logFormat"})
 
 
 class ConfigurationInvalid(Failure):
     """The configuration file cannot be used as it is."""
 
     exit_code: ClassVar[int] = 2
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which no mapping says a key twice: of two sections the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is said twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def read_config(path: Path, *, required: bool) -> dict[str, object]:
@@ -30,7 +43,7 @@ def read_config(path: Path, *, required: bool) -> dict[str, object]:
     if not required and not path.exists():
         return {}
     try:
-        document = yaml.safe_load(path.read_bytes()) or {}
+        document = yaml.load(path.read_bytes(), _StrictLoader) or {}  # noqa: S506  # it is a SafeLoader
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -46,7 +59,7 @@ def refuse_unknown_sections(sections: dict[str, object], commands: frozenset[str
     Raises:
         ConfigurationInvalid: one is neither the installer's nor a command's.
     """
-    known = commands | _INSTALLER_SECTIONS
+    known = commands | SECTIONS
     for section in sections:
         if section not in known:
             raise ConfigurationInvalid(f"{path}: unknown section {section!r}; known are {', '.join(sorted(known))}")
@@ -62,7 +75,7 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
         return {}
     if not isinstance(section, dict):
         raise ConfigurationInvalid(f"{path}: {name} must be a mapping of options")
-    options = {_camel(option.name or ""): option for option in command.params if isinstance(option, click.Option)}
+    options = {camel(option.name or ""): option for option in command.params if isinstance(option, click.Option)}
     defaults: dict[str, object] = {}
     for key, value in section.items():
         if key not in options:
@@ -74,6 +87,6 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     return defaults
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     """`bundle_path` to `bundlePath`."""
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)

@@ -9,7 +9,7 @@ import click
 from installer import outline
 from installer.errors import InstallFailed, WillNot
 from installer.host import Host
-from installer.installation import install_steps
+from installer.installation import anchored, install_steps
 from installer.options import settings_here
 from installer.paths import LOCK
 from installer.plan import Planned, Step, apply, plan
@@ -33,6 +33,7 @@ _host_options = (
         envvar="K0RDENTD_OWN_ADDRESS",
         help="By which others reach this machine, where that is not the address of its default route.",
     ),
+    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
 )
 
 
@@ -102,6 +103,7 @@ def install(
     online: bool,  # noqa: FBT001
     root: Path,
     own_address: str | None,
+    pace: float,
 ) -> None:
     """Install k0s and k0rdent on this machine, or join it to a cluster.
 
@@ -109,11 +111,12 @@ def install(
     """
     if mode and not join:
         raise click.UsageError("--mode is for --join")
-    host = Host(root, own_address=own_address)
+    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
-    steps = install_steps(host, settings_here(context), wishes, mode if join else None, join=join)
+    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    steps = install_steps(host, settings, wishes, mode if join else None, join=join)
     if dry_run:
         show(host, plan(host, steps))
     else:
@@ -131,9 +134,9 @@ def install(
     help="Even if k0rdent still manages clusters, and files were changed since the installation.",
 )
 @host_options
-def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None) -> None:  # noqa: FBT001
+def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None, pace: float) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
-    host = Host(root, own_address=own_address)
+    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     if not force:

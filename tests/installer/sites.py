@@ -5,6 +5,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def host_of(machine: Machine) -> Host:
     return Host(machine.root, machine.environment, pace=0.01)
 
 
+@cache
 def chart_archive(name: str = "k0rdent-enterprise", version: str = "1.2.3", *, nested: bool = True) -> bytes:
     """A chart as Helm packs it."""
     dependencies = [{"name": "kcm-regional", "version": version, "alias": "regional"}] if nested else []

@@ -1,0 +1,69 @@
+"""`k0rdentd preflight`."""
+
+import json
+import os
+import platform
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from installer.options import settings_here
+from installer.preflight.checks import findings
+from installer.preflight.facts import Facts, Machine, gather, measure_content
+from installer.preflight.finding import Finding, Severity
+from installer.preflight.machine_checks import K0S_DATA
+from installer.settings import Settings
+from registry.config import DEFAULT_STORAGE
+
+_FAILED = 1
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
+@click.pass_context
+def preflight(context: click.Context, as_json: bool) -> int:  # noqa: FBT001
+    """Tell whether this machine will do for an installation, before anything on it is changed.
+
+    Exit with 1 if something makes an installation pointless.
+    """
+    settings = settings_here(context)
+    found = tuple(findings(facts_here(settings), settings))
+    show(found, as_json=as_json)
+    return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0
+
+
+def facts_here(settings: Settings) -> Facts:
+    """Of the machine that this runs on."""
+    name = socket.gethostname()
+    machine = Machine(
+        root=Path("/"),
+        user=os.geteuid(),
+        architecture=platform.machine(),
+        host_name=name,
+        now=datetime.now(UTC),
+        environment=os.environ,
+    )
+    roots = () if settings.join else storage_roots(settings)
+    content = measure_content(None if settings.join else settings.airgap.bundle_path, roots)
+    return gather(machine, (K0S_DATA, *roots), content)
+
+
+def storage_roots(settings: Settings) -> tuple[Path, ...]:
+    """Where the registry of this machine keeps its content."""
+    said = settings.registry.get("storage") or [DEFAULT_STORAGE]
+    return tuple(Path(str(each)) for each in (said if isinstance(said, list) else [said]))
+
+
+def show(found: Sequence[Finding], *, as_json: bool) -> None:
+    if as_json:
+        fatal = any(each.severity is Severity.FATAL for each in found)
+        click.echo(json.dumps({"ok": not fatal, "findings": [asdict(each) for each in found]}))
+        return
+    for each in found:
+        click.echo(f"{each.severity:8}{each.check}: {each}")
+    counts = [f"{sum(each.severity is kind for each in found)} {kind}" for kind in Severity]
+    click.echo(f"{len(found)} findings: {', '.join(counts)}" if found else "nothing stands against an installation")
