@@ -96,7 +96,7 @@ def test_what_is_no_chart_is_told(archive: bytes) -> None:
         chart_images(archive, "app")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.text(),
