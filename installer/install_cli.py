@@ -33,6 +33,7 @@ _host_options = (
         envvar="K0RDENTD_OWN_ADDRESS",
         help="By which others reach this machine, where that is not the address of its default route.",
     ),
+    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
 )
 
 
@@ -43,7 +44,7 @@ def host_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
     """A callback that reads a version as `kind`, and refuses in click's words."""
 
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
@@ -66,13 +67,13 @@ def _version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Param
 )
 @click.option(
     "--k0s-version",
-    callback=_version(K0sVersion.parse),
+    callback=read_version(K0sVersion.parse),
     envvar="K0RDENTD_K0S_VERSION",
     help="Of those in the registry; the one that is here, or the newest, if left out.",
 )
 @click.option(
     "--k0rdent-version",
-    callback=_version(ChartVersion.parse),
+    callback=read_version(ChartVersion.parse),
     envvar="K0RDENTD_K0RDENT_VERSION",
     help="Of those in the registry; the newest if left out.",
 )
@@ -102,6 +103,7 @@ def install(
     online: bool,  # noqa: FBT001
     root: Path,
     own_address: str | None,
+    pace: float,
 ) -> None:
     """Install k0s and k0rdent on this machine, or join it to a cluster.
 
@@ -109,7 +111,7 @@ def install(
     """
     if mode and not join:
         raise click.UsageError("--mode is for --join")
-    host = Host(root, own_address=own_address)
+    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
@@ -131,9 +133,9 @@ def install(
     help="Even if k0rdent still manages clusters, and files were changed since the installation.",
 )
 @host_options
-def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None) -> None:  # noqa: FBT001
+def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None, pace: float) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
-    host = Host(root, own_address=own_address)
+    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     if not force:

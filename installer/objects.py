@@ -1,5 +1,6 @@
 """Changes to objects of the cluster, for plans."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,4 +116,5 @@ def _within(live: Mapping[str, object], wanted: Mapping[str, object]) -> dict[st
 
 
 def _as_text(document: Mapping[str, object]) -> bytes:
-    return yaml.safe_dump(dict(document), sort_keys=True).encode()
+    plain = json.loads(json.dumps(document))  # what only looks like text is not taken by YAML
+    return yaml.safe_dump(plain, sort_keys=True).encode()

@@ -13,8 +13,8 @@ command line or a unit may be written with the machine's folder in front or with
 
 `k0s start` and `systemctl start k0scontroller` run ExecStart of the unit that `k0s install` wrote, and that process
 (`k0s controller`) reads the configuration, refuses what k0s refuses (then the service is not active, and
-`journalctl -u` says why), and serves a small Kubernetes API at admin.conf. `k0s kubectl` is the real kubectl of this
-machine (Debian: kubernetes-client), and it asks that API. `k0s worker` has no API; its token must be one.
+`journalctl -u` says why), and serves a small Kubernetes API at admin.conf. `k0s kubectl` is the real kubectl, found
+on the PATH (the fixture `kubectl` sees to it), and it asks that API. `k0s worker` has no API; its token must be one.
 
 What lasts is below var/lib/k0s, and `k0s reset` removes it.
 

@@ -19,5 +19,5 @@ def main() -> int:
     try:
         os.execvpe("kubectl", ["kubectl", *sys.argv[2:]], environment)
     except FileNotFoundError:
-        sys.stderr.write("Error: this stand-in needs a real kubectl: apt-get install kubernetes-client\n")
+        sys.stderr.write("Error: this stand-in needs a real kubectl on the PATH (fixture kubectl)\n")
     return 1

@@ -1,0 +1,86 @@
+"""Upgrades out of a real registry: what it has is found, and what it lacks is told before anything is touched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.archive import files
+from bench.layout import chart, image, layer
+from installer import outline
+from installer.errors import SourceUnusable, WillNot
+from installer.host import Host
+from installer.k0s import Status
+from installer.plan import apply, plan
+from installer.settings import Settings
+from installer.settings_types import ChartVersion, K0sVersion
+from installer.site import Wishes
+from installer.upgrade import k0rdent_steps, k0s_steps
+from registry.storage.store import Store
+from tests.conftest import Server, k0rdentd, serving
+from tests.images import publish, small_image
+from tests.installer.sites import site
+from tests.installer.standin.machine import Machine
+from tests.installer.standin.scene import run
+
+pytestmark = pytest.mark.client
+
+OLD, NEW = "1.35.2", "1.36.0"
+RELEASE = {
+    "apiVersion": "k0rdent.mirantis.com/v1beta1",
+    "kind": "Release",
+    "metadata": {"name": "k0rdent-enterprise-1-3-0"},
+    "spec": {"version": "1.3.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that has both versions of k0s and of k0rdent's chart, and k0s 1.37 without the images that it starts."""
+    folder = tmp_path_factory.mktemp("registry")
+    store = Store.open([folder / "store"])
+    for version in (OLD, NEW, "1.37.0"):
+        binary = layer(files({"usr/local/bin/k0s": Machine.k0s_program(version)}, mode=0o755))
+        publish(store, image([binary]), f"k0sproject/k0s:v{version}-k0s.0")
+    publish(store, small_image(), f"k0sproject/kube-proxy:v{NEW}-1")
+    for version in ("1.2.3", "1.3.0"):
+        publish(store, chart("k0rdent-enterprise", version), f"charts/k0rdent-enterprise:{version}")
+    templates = chart("kcm-templates", "1.3.0", {"files/release.yaml": yaml.safe_dump(RELEASE).encode()})
+    publish(store, templates, "charts/kcm-templates:1.3.0")
+    store.close()
+    ca = folder / "store/pki/ca.crt"
+    with serving("-s", folder / "store", "--workers", "2", log=folder / "log", ca=ca) as server:
+        yield server
+
+
+def config(server: Server) -> dict[str, object]:
+    """The configuration file of a machine on which this registry runs."""
+    return {"registry": {"port": server.port, "storage": [str(server.log.parent / "store")]}}
+
+
+def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, machine: Machine, tmp_path: Path) -> None:
+    machine.script(looks=0, components=["kcm"])
+    host = Host(machine.root, machine.environment, pace=0.01, own_address="127.0.0.1")
+    list(apply(host, plan(host, outline.controller(site(machine, OLD)))))
+    settings = Settings.model_validate(config(registry))
+    with pytest.raises(WillNot, match="one minor version at a time"):
+        k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
+    steps = k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse(NEW)))
+    list(apply(host, plan(host, steps)))
+    status = Status.of(host)
+    assert status is not None
+    assert status.version == f"v{NEW}+k0s.0"
+    with pytest.raises(SourceUnusable, match=r"no k0sproject/kube-proxy:v1\.37\.0, which k0s v1\.37\.0\+k0s\.0 starts"):
+        k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
+    with pytest.raises(WillNot, match=r"k0rdent 1\.2\.3 runs here, and does not go back to 1\.2\.2"):
+        k0rdent_steps(host, settings, Wishes(k0rdent_version=ChartVersion.parse("1.2.2")))
+    file = tmp_path / "k0rdentd.yaml"
+    file.write_text(yaml.safe_dump(config(registry)))
+    options = ("--root", machine.root, "--own-address", "127.0.0.1", "--dry-run")
+    shown = k0rdentd("-c", file, "upgrade", "k0rdent", *options, env=machine.environment)
+    assert "apply Release k0rdent-enterprise-1-3-0" in shown.stdout, shown.stderr
+    assert "+  release: k0rdent-enterprise-1-3-0" in shown.stdout
+    assert run(machine, "k0s", "kubectl", "get", "releases", "-o", "name").split() == [
+        "release.k0rdent.mirantis.com/k0rdent-enterprise-1-2-3"
+    ]
