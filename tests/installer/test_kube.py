@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from installer.errors import ClusterRefuses, KindUnknown
+from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown, WaitedInVain
 from installer.host import Host
 from installer.kube import Cluster, Manifest, holds
-from installer.objects import ensure_object
+from installer.objects import ApplyObject, ensure_object
 from tests.installer.standin.machine import Machine
 
 pytestmark = pytest.mark.client
@@ -89,6 +89,21 @@ def test_without_a_cluster_everything_is_still_to_do(host: Host, machine: Machin
     assert len(list(ensure_object(host, SECRET))) == 1
     with pytest.raises(ClusterRefuses, match="cannot apply Secret default/cloud"):
         Cluster(host).apply(SECRET)
+
+
+def test_an_api_server_that_cannot_answer_now_is_asked_again(controller: Host, machine: Machine) -> None:
+    machine.script(webhook_down=True)
+    with pytest.raises(ClusterBusy, match="failed calling webhook"):
+        Cluster(controller).apply(SECRET)
+    with pytest.raises(WaitedInVain, match="failed calling webhook"):
+        list(ApplyObject(SECRET, patience=0).make(controller))
+    told = []
+    for note in ApplyObject(SECRET).make(controller):
+        told.append(note)
+        machine.script(webhook_down=False)
+    assert len(told) == 1
+    assert "cannot apply Secret default/cloud: " in told[0]
+    assert list(ensure_object(controller, SECRET)) == []
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     file = tmp_path / "k0rdentd.yaml"
     file.write_text(yaml.safe_dump(config(registry)))
     options = ("--root", machine.root, "--own-address", "127.0.0.1", "--dry-run")
-    shown = k0rdentd("-c", file, "upgrade", "k0rdent", *options, env=machine.environment)
+    shown = k0rdentd("-c", file, "upgrade", "k0rdent", *options, "-b", "next.tar.gz", env=machine.environment)
+    assert f"-c {file} load next.tar.gz -s {registry.log.parent / 'store'}'" in shown.stdout
     assert "apply Release k0rdent-enterprise-1-3-0" in shown.stdout, shown.stderr
     assert "+  release: k0rdent-enterprise-1-3-0" in shown.stdout
     assert run(machine, "k0s", "kubectl", "get", "releases", "-o", "name").split() == [
