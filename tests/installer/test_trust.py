@@ -1,0 +1,70 @@
+"""The registry's CA among those that a Debian trusts, by Debian's own program."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from installer.errors import SourceUnusable
+from installer.plan import apply, plan
+from installer.remote import Remote, fingerprint, own_ca
+from installer.steps.removal import FilesBack
+from installer.steps.trust import Distrust, Trust
+from tests.conftest import Server
+from tests.installer.sites import host_of, tree
+from tests.installer.standin.machine import Machine
+from tests.installer.test_install_cli import registry
+
+__all__ = ["registry"]
+_REAL = Path("/usr/sbin/update-ca-certificates")
+_ELSEWHERE = """\
+#!/bin/sh
+exec {program} --certsconf {root}/etc/ca-certificates.conf --certsdir {root}/usr/share/ca-certificates \\
+    --localcertsdir {root}/usr/local/share/ca-certificates --etccertsdir {root}/etc/ssl/certs --hooksdir {root}/none
+"""
+
+
+@pytest.mark.skipif(not _REAL.exists(), reason="this is no Debian with ca-certificates")
+def test_a_debian_trusts_the_registry_and_forgets_it(machine: Machine, registry: Server) -> None:
+    assert registry.ca is not None
+    host = host_of(machine)
+    (machine.root / "etc/ca-certificates.conf").touch()
+    (machine.root / "usr/share/ca-certificates").mkdir(parents=True)
+    program = machine.root / "usr/sbin/update-ca-certificates"
+    program.write_text(_ELSEWHERE.format(program=_REAL, root=machine.root))
+    before = tree(machine.root)
+    steps = [Trust(registry.ca.read_bytes())]
+    for _ in apply(host, plan(host, steps)):
+        pass
+    assert plan(host, steps) == []
+    trusted = ssl.create_default_context(cafile=str(machine.root / "etc/ssl/certs/ca-certificates.crt"))
+    assert trusted.cert_store_stats()["x509_ca"] == 1
+    for step in (Distrust(), FilesBack()):
+        for _ in apply(host, plan(host, [step])):
+            pass
+    assert tree(machine.root) == before
+
+
+def test_the_registry_tells_its_ca_and_proves_to_have_it(registry: Server) -> None:
+    assert registry.ca is not None
+    kept = registry.ca.read_bytes()
+    assert own_ca(registry.port, kept) == kept == own_ca(registry.port, None)
+    Remote(registry.host, kept).ping()
+    assert len(fingerprint(kept).split(":")) == 32
+
+
+def test_another_program_on_the_registrys_port_is_not_trusted(registry: Server) -> None:
+    other = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    with pytest.raises(SourceUnusable, match="another program listens"):
+        own_ca(registry.port, other)
+
+
+def test_a_registry_with_another_ca_is_refused(registry: Server, tmp_path: Path) -> None:
+    assert registry.ca is not None
+    from tests.conftest import serving
+
+    with (
+        serving("-s", tmp_path / "store", log=tmp_path / "log", ca=tmp_path / "store/pki/ca.crt") as another,
+        pytest.raises(SourceUnusable, match="certificate verify failed"),
+    ):
+        Remote(another.host, registry.ca.read_bytes()).ping()
