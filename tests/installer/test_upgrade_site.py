@@ -17,6 +17,7 @@ from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
 from installer.upgrade import k0rdent_steps, k0s_steps
+from installer.waiting import NodeReady
 from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
 from tests.images import publish, small_image
@@ -67,7 +68,10 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     with pytest.raises(WillNot, match="one minor version at a time"):
         k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
     steps = k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse(NEW)))
-    list(apply(host, plan(host, steps)))
+    planned = plan(host, steps)
+    assert planned[-1].change.describe().startswith(f"wait until the node is Ready with v{NEW}+k0s.0")
+    list(apply(host, planned))
+    assert NodeReady(NEW).lacking(host) is None
     status = Status.of(host)
     assert status is not None
     assert status.version == f"v{NEW}+k0s.0"
