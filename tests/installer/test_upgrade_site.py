@@ -71,7 +71,7 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     planned = plan(host, steps)
     assert planned[-1].change.describe().startswith(f"wait until the node is Ready with v{NEW}+k0s.0")
     list(apply(host, planned))
-    assert NodeReady(NEW).lacking(host) is None
+    assert NodeReady(f"v{NEW}+k0s.0").lacking(host) is None
     status = Status.of(host)
     assert status is not None
     assert status.version == f"v{NEW}+k0s.0"
