@@ -53,12 +53,10 @@ def export_join_config(
     expiry: str,
     registry_port: int | None,
     overwrite: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
-    pace: float,
+    host: Host,
 ) -> None:
     """Write what other machines need to join this controller's cluster: configurations, tokens, the registry's CA."""
-    host, settings = Host(root, pace=pace, own_address=own_address), settings_here(context)
+    settings = settings_here(context)
     server = controller_ip or str(settings.k0s.api.external_address or node_address(host, settings))
     folder = output.absolute()
     files = join_files(host, settings, folder.name, server, _expiry(expiry), registry_port)
@@ -83,12 +81,10 @@ def export_worker_artifacts(
     output: Path,
     bundle_path: Path | None,
     overwrite: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
-    pace: float,
+    host: Host,
 ) -> None:
     """Write what a machine without k0rdentd needs to become a worker: k0s, the registry's CA, a script."""
-    host, settings = Host(root, pace=pace, own_address=own_address), settings_here(context)
+    settings = settings_here(context)
     folder = output.absolute()
     registry = find_registry(host, settings, node_address(host, settings))
     with worker_k0s(host, bundle_path) as k0s:

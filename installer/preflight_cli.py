@@ -4,19 +4,23 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from installer.errors import SourceUnusable
+from installer.host import Host
 from installer.options import settings_here
 from installer.preflight.checks import findings
+from installer.preflight.completeness import check_images
 from installer.preflight.facts import Facts, Machine, gather, measure_content
-from installer.preflight.finding import Finding, Severity
+from installer.preflight.finding import Finding, Severity, warning
 from installer.preflight.machine_checks import K0S_DATA
 from installer.settings import Settings
+from installer.site import find_registry, node_address
 from registry.config import DEFAULT_STORAGE
 
 _FAILED = 1
@@ -24,16 +28,31 @@ _FAILED = 1
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
+@click.option(
+    "--images/--no-images",
+    default=True,
+    show_default=True,
+    help="Also look whether the registry has every image that k0s and the charts ask for.",
+)
 @click.pass_context
-def preflight(context: click.Context, as_json: bool) -> int:  # noqa: FBT001
+def preflight(context: click.Context, as_json: bool, images: bool) -> int:  # noqa: FBT001
     """Tell whether this machine will do for an installation, before anything on it is changed.
 
     Exit with 1 if something makes an installation pointless.
     """
     settings = settings_here(context)
-    found = tuple(findings(facts_here(settings), settings))
+    found = (*findings(facts_here(settings), settings), *(_images(settings) if images else ()))
     show(found, as_json=as_json)
     return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0
+
+
+def _images(settings: Settings) -> Iterator[Finding]:
+    host = Host()
+    try:
+        remote = find_registry(host, settings, node_address(host, settings))
+        yield from check_images(host, remote, settings)
+    except SourceUnusable as error:
+        yield warning("images", f"not looked for: {error}", "or leave them out with --no-images")
 
 
 def facts_here(settings: Settings) -> Facts:

@@ -11,7 +11,7 @@ import yaml
 from tests.conftest import Server
 from tests.installer.sites import host_of
 from tests.installer.standin.machine import Machine
-from tests.installer.test_install_cli import Installer, registry
+from tests.installer.test_install_cli import NAME, Installer, registry
 
 __all__ = ["registry"]
 SCRIPT = Path(__file__).parents[2] / "installer/templates/install-worker.sh"
@@ -29,7 +29,12 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
 ) -> None:
     host_of(machine)
     first = Installer(machine, registry)
-    first.configure(registry, k0s={"api": {"sans": ["k0s.example"]}}, k0rdent={"helm": {"values": {"extra": "said"}}})
+    first.configure(
+        registry,
+        k0s={"api": {"sans": ["k0s.example"], "address": "192.0.2.1"}},
+        k0rdent={"helm": {"values": {"extra": "said"}}},
+        airgap={"registry": {"address": f"{NAME}:{registry.port}", "caFile": str(registry.ca)}},
+    )
     first("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", "--expiry", "2h")
     exported = machine.root / "root/join"
