@@ -37,7 +37,7 @@ _host_options = (
 )
 
 
-def host_options(command: Callable[..., None]) -> Callable[..., None]:
+def host_options(command: Callable[..., object]) -> Callable[..., object]:
     """Which machine is meant, for tests and for machines with several addresses."""
     for option in _host_options:
         command = option(command)
