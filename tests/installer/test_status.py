@@ -25,7 +25,6 @@ from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import run
 from tests.registry.pki.certs import make
 
-
 pytestmark = pytest.mark.slow
 
 
