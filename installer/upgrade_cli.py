@@ -108,6 +108,7 @@ def _upgrade(
         return
     with host.alone(LOCK):
         carry_out(host, found)
+    click.echo("upgraded: 'k0rdentd status' tells how it is")
 
 
 def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[str]:

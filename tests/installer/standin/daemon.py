@@ -46,8 +46,9 @@ class Node:
         self.place, self.version, self.role, self.said, self.config = place, version, role, said, config
         self.works = role == "worker" or bool(said.get("enable_worker") or said.get("single"))
         cluster = Cluster(place.lasting / "standin-objects.json")
-        self.story = Story(place, cluster, version)
-        self.api = Api(cluster, self.story, version)
+        kubernetes = f"{version.partition('+')[0]}+k0s"  # without the number of the build
+        self.story = Story(place, cluster, kubernetes)
+        self.api = Api(cluster, self.story, kubernetes)
         if config is not None:
             self.story.begin(config, works=self.works)
 
