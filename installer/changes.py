@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from installer.difference import difference
-from installer.errors import WaitedInVain
+from installer.errors import CommandFailed, WaitedInVain
 from installer.host import Host, shown
 
 
@@ -220,7 +220,7 @@ class Wait:
     def make(self, host: Host) -> Iterable[str]:
         deadline = host.now() + self.patience
         told = None
-        while (lacking := self.condition.lacking(host)) is not None:
+        while (lacking := self._lacking(host)) is not None:
             if host.now() >= deadline:
                 raise WaitedInVain(
                     f"waited {self.patience / 60:.0f} min in vain until {self.condition.describe()}: {lacking}; "
@@ -230,6 +230,13 @@ class Wait:
                 yield lacking
             told = lacking
             host.pause()
+
+    def _lacking(self, host: Host) -> str | None:
+        """A program that hangs or fails while things come up is no reason to give up."""
+        try:
+            return self.condition.lacking(host)
+        except CommandFailed as error:
+            return str(error)
 
 
 def ensure_file(host: Host, path: Path, content: bytes, mode: int = 0o644, *, secret: bool = False) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from installer import outline
 from installer.errors import InstallFailed, WillNot
 from installer.host import Host
 from installer.installation import anchored, install_steps
+from installer.journal import JOURNAL
 from installer.options import settings_here
 from installer.paths import LOCK
 from installer.plan import Planned, Step, apply, plan
@@ -126,7 +127,7 @@ def install(
     else:
         with host.alone(LOCK):
             carry_out(host, steps)
-        click.echo("installed: 'k0rdentd status' tells how it is")
+        click.echo("installed: 'k0rdentd status' tells how it is, 'k0rdentd expose-ui' opens the user interface")
 
 
 @click.command()
@@ -142,6 +143,9 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
     if not dry_run:
         require_root()
+    if host.look(JOURNAL) is None:
+        click.echo("nothing to do: k0rdentd has installed nothing on this machine")
+        return
     if not force:
         check_clusters(host)
     steps = outline.removal(force=force)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer.changes import Change, RemoveFile, ensure_file
+from installer.errors import WillNot
 from installer.host import Host
-from installer.paths import CONTAINERD_DROPIN, CONTAINERD_HOSTS, REGISTRY_CA
+from installer.paths import CONTAINERD_CONFIG, CONTAINERD_DROPIN, CONTAINERD_HOSTS, REGISTRY_CA
 from installer.settings_types import K0sVersion
 
 # k0s 1.36 brings containerd 2 and refuses to start over a file of version 2; the ones before do not see version 3.
 _NEW_FORM = (1, 36)
+_K0S_OWN = b"# k0s_managed=true"
 _DROPIN = """\
 # Written by k0rdentd.
 version = {version}
@@ -54,6 +56,7 @@ class Mirrors:
     title: str = "containerd pulls from the registry"
 
     def changes(self, host: Host) -> Iterator[Change]:
+        _require_k0s_own(host)
         wanted = [hosts_file(upstream) for upstream in (*self.upstreams, self.address)]
         for upstream, file in zip((*self.upstreams, self.address), wanted, strict=True):
             yield from ensure_file(host, file, hosts(upstream, self.address))
@@ -67,3 +70,17 @@ class Mirrors:
             file = folder / "hosts.toml"
             if file not in wanted and (host.read(file) or b"").startswith(b"# Written by k0rdentd"):
                 yield RemoveFile(file)
+
+
+def _require_k0s_own(host: Host) -> None:
+    """Know that k0s will read drop-ins: it leaves a configuration alone that is not its own.
+
+    Raises:
+        WillNot: somebody wrote one.
+    """
+    content = host.read(CONTAINERD_CONFIG)
+    if content is not None and not content.startswith(_K0S_OWN):
+        raise WillNot(
+            f"{CONTAINERD_CONFIG} is not k0s' own, so containerd would not learn of the registry: move it away, "
+            f"and put what it says into a file of {CONTAINERD_DROPIN.parent}"
+        )

@@ -25,6 +25,7 @@ def another(machine: Machine, registry: Server, name: str) -> Installer:
     return Installer(made, registry)
 
 
+@pytest.mark.slow
 def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afterwards(
     machine: Machine, registry: Server
 ) -> None:

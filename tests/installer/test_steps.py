@@ -9,6 +9,7 @@ import pytest
 
 from installer import outline
 from installer.changes import PlaceFile, Run, Wait, WriteFile
+from installer.errors import WillNot
 from installer.host import Host
 from installer.journal import keep
 from installer.paths import JOIN_TOKEN, K0S, STARTED_WITH
@@ -52,6 +53,7 @@ def test_every_step_lists_what_it_does_and_leaves_nothing_to_do(machine: Machine
         assert plan(host, [step]) == [], step.title
 
 
+@pytest.mark.slow
 def test_an_installation_killed_at_every_change_ends_as_one_that_was_not(tmp_path: Path) -> None:
     with machine_at(tmp_path) as whole:
         whole.script(looks=0)
@@ -66,6 +68,7 @@ def test_an_installation_killed_at_every_change_ends_as_one_that_was_not(tmp_pat
         assert lasting(tree(killed.root)) == wanted
 
 
+@pytest.mark.slow
 def test_a_removal_killed_on_the_way_leaves_the_host_as_it_was(machine: Machine) -> None:
     machine.script(looks=0)
     host, steps = host_of(machine), outline.removal(force=False)
@@ -79,6 +82,7 @@ def test_a_removal_killed_on_the_way_leaves_the_host_as_it_was(machine: Machine)
     assert tree(machine.root) == before
 
 
+@pytest.mark.slow
 def test_a_service_is_started_again_where_it_ended_and_where_it_was_started_with_something_else(
     machine: Machine,
 ) -> None:
@@ -155,3 +159,10 @@ def lasting(files: dict[str, str]) -> dict[str, str]:
     """Without what k0s makes for itself, which is new each time."""
     own = ("var/lib/k0s/pki", "var/lib/k0s/cluster", "var/lib/k0s/standin")
     return {path: what for path, what in files.items() if not path.startswith(own)}
+
+
+def test_a_containerd_configuration_that_is_not_k0s_own_is_told_before_anything_is_done(machine: Machine) -> None:
+    (machine.root / "etc/k0s").mkdir()
+    (machine.root / "etc/k0s/containerd.toml").write_text("version = 2\n")
+    with pytest.raises(WillNot, match="move it away"):
+        plan(host_of(machine), outline.controller(site(machine)))
