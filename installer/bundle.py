@@ -1,7 +1,6 @@
 """k0s out of a bundle that no registry has: its one image is loaded into a store of its own, and read from there."""
 
 import json
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -11,14 +10,13 @@ from pathlib import Path
 
 from installer.binary import REPOSITORY, ImageBinary
 from installer.errors import SourceUnusable
-from installer.host import Host
+from installer.host import K0RDENTD, Host
 from installer.settings_types import K0sVersion
 from installer.versions import choose
 from registry.oci.descriptor import Descriptor
 from registry.oci.errors import OCIError
 from registry.oci.manifest import Manifest
 
-_PROGRAM = (sys.executable, "-m", "installer.command")
 _PIECE = 1 << 20
 _PATIENCE = 6 * 3600.0  # a bundle is read to its end, and disks can be slow
 
@@ -75,10 +73,10 @@ def bundled_k0s(host: Host, bundle: Path) -> Iterator[ImageBinary]:
     with tempfile.TemporaryDirectory(prefix="k0rdentd-") as folder:
         store, file = f"{folder}/store", f"{folder}/k0s.tar"
         load = ("load", str(bundle), "--storage", store, "--include", f"{REPOSITORY}:*", "--progress", "plain")
-        host.call((*_PROGRAM, *load), patience=_PATIENCE)
-        listed = host.call((*_PROGRAM, "store", "ls", "--storage", store)).split()
+        host.call((*K0RDENTD, *load), patience=_PATIENCE)
+        listed = host.call((*K0RDENTD, "store", "ls", "--storage", store)).split()
         tags = [name.partition(":")[2] for name in listed if name.startswith(f"{REPOSITORY}:")]
         version: K0sVersion = choose(tags, None, None, str(bundle))
         image = f"{REPOSITORY}:{version.replace('+', '-')}"
-        host.call((*_PROGRAM, "store", "export", image, file, "--storage", store), patience=_PATIENCE)
+        host.call((*K0RDENTD, "store", "export", image, file, "--storage", store), patience=_PATIENCE)
         yield ImageBinary(Archive(Path(file), str(bundle)), version, host.architecture())

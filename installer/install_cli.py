@@ -38,14 +38,14 @@ _host_options = (
 )
 
 
-def host_options(command: Callable[..., None]) -> Callable[..., None]:
+def host_options(command: Callable[..., object]) -> Callable[..., object]:
     """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
 
     @wraps(command)
-    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> None:
-        command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
+    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
+        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
 
-    made: Callable[..., None] = call
+    made: Callable[..., object] = call
     for option in _host_options:
         made = option(made)
     return made

@@ -7,9 +7,13 @@ from installer import outline
 from installer.config import ConfigurationInvalid
 from installer.errors import SourceUnusable
 from installer.host import Host
+from installer.k0s import installed_version
+from installer.paths import STARTED_WITH
 from installer.plan import Step
 from installer.settings import Join, Settings
-from installer.site import Wishes, survey
+from installer.site import Site, Wishes, survey
+from installer.upgrade import InOrder
+from installer.versions import K0sHere
 
 
 def install_steps(host: Host, settings: Settings, wishes: Wishes, mode: str | None, *, join: bool) -> Sequence[Step]:
@@ -21,10 +25,16 @@ def install_steps(host: Host, settings: Settings, wishes: Wishes, mode: str | No
     """
     joining = _joining(settings, mode, join=join)
     site = survey(host, settings, wishes)
-    if joining is None:
-        return outline.first_controller(site)
-    token = _token(joining)
-    return outline.worker(site, token) if (mode or joining.mode) == "worker" else outline.controller(site, token)
+    steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
+    # Over another k0s of ours the order counts, as it does in an upgrade.
+    is_other = K0sHere.of(host).ours and installed_version(host) != site.k0s.version
+    return [InOrder(steps)] if is_other else steps
+
+
+def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:
+    # Once it has joined, the token counts no more, and may be gone.
+    token = _token(joining) if host.look(STARTED_WITH) is None else ""
+    return outline.worker(site, token) if joining.mode == "worker" else outline.controller(site, token)
 
 
 def anchored(settings: Settings, folder: Path) -> Settings:

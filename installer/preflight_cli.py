@@ -3,16 +3,15 @@
 import json
 import os
 import platform
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from installer.errors import SourceUnusable
 from installer.host import Host
+from installer.install_cli import host_options
 from installer.options import settings_here
 from installer.preflight.checks import findings
 from installer.preflight.completeness import check_images
@@ -21,7 +20,7 @@ from installer.preflight.finding import Finding, Severity, warning
 from installer.preflight.machine_checks import K0S_DATA
 from installer.settings import Settings
 from installer.site import find_registry, node_address
-from registry.config import DEFAULT_STORAGE
+from installer.status import storage_roots
 
 _FAILED = 1
 
@@ -34,20 +33,25 @@ _FAILED = 1
     show_default=True,
     help="Also look whether the registry has every image that k0s and the charts ask for.",
 )
+@host_options
 @click.pass_context
-def preflight(context: click.Context, as_json: bool, images: bool) -> int:  # noqa: FBT001
+def preflight(
+    context: click.Context,
+    as_json: bool,  # noqa: FBT001
+    images: bool,  # noqa: FBT001
+    host: Host,
+) -> int:
     """Tell whether this machine will do for an installation, before anything on it is changed.
 
     Exit with 1 if something makes an installation pointless.
     """
     settings = settings_here(context)
-    found = (*findings(facts_here(settings), settings), *(_images(settings) if images else ()))
+    found = (*findings(facts_of(host, settings), settings), *(_images(host, settings) if images else ()))
     show(found, as_json=as_json)
     return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0
 
 
-def _images(settings: Settings) -> Iterator[Finding]:
-    host = Host()
+def _images(host: Host, settings: Settings) -> Iterator[Finding]:
     try:
         remote = find_registry(host, settings, node_address(host, settings))
         yield from check_images(host, remote, settings)
@@ -55,29 +59,23 @@ def _images(settings: Settings) -> Iterator[Finding]:
         yield warning("images", f"not looked for: {error}", "or leave them out with --no-images")
 
 
-def facts_here(settings: Settings) -> Facts:
-    """Of the machine that this runs on."""
-    name = socket.gethostname()
+def facts_of(host: Host, settings: Settings) -> Facts:
+    """Of the machine that is meant."""
     machine = Machine(
-        root=Path("/"),
+        root=host.root,
         user=os.geteuid(),
         architecture=platform.machine(),
-        host_name=name,
+        host_name=host.name(),
         now=datetime.now(UTC),
         environment=os.environ,
     )
     roots = () if settings.join else storage_roots(settings)
-    content = measure_content(None if settings.join else settings.airgap.bundle_path, roots)
+    bundle = None if settings.join else settings.airgap.bundle_path
+    content = measure_content(bundle and host.at(bundle.absolute()), [host.at(each.absolute()) for each in roots])
     return gather(machine, (K0S_DATA, *roots), content)
 
 
-def storage_roots(settings: Settings) -> tuple[Path, ...]:
-    """Where the registry of this machine keeps its content."""
-    said = settings.registry.get("storage") or [DEFAULT_STORAGE]
-    return tuple(Path(str(each)) for each in (said if isinstance(said, list) else [said]))
-
-
-def show(found: Sequence[Finding], *, as_json: bool) -> None:
+def show(found: Sequence[Finding], *, as_json: bool, well: str = "nothing stands against an installation") -> None:
     if as_json:
         fatal = any(each.severity is Severity.FATAL for each in found)
         click.echo(json.dumps({"ok": not fatal, "findings": [asdict(each) for each in found]}))
@@ -85,4 +83,4 @@ def show(found: Sequence[Finding], *, as_json: bool) -> None:
     for each in found:
         click.echo(f"{each.severity:8}{each.check}: {each}")
     counts = [f"{sum(each.severity is kind for each in found)} {kind}" for kind in Severity]
-    click.echo(f"{len(found)} findings: {', '.join(counts)}" if found else "nothing stands against an installation")
+    click.echo(f"{len(found)} findings: {', '.join(counts)}" if found else well)

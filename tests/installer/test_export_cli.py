@@ -20,6 +20,7 @@ SCRIPT = Path(__file__).parents[2] / "installer/templates/install-worker.sh"
 def another(machine: Machine, registry: Server, name: str) -> Installer:
     made = Machine(machine.root.parent / name)
     made.install_programs()
+    made.script(looks=0)
     host_of(made)
     return Installer(made, registry)
 
@@ -28,6 +29,7 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
     machine: Machine, registry: Server
 ) -> None:
     host_of(machine)
+    machine.script(looks=0)
     first = Installer(machine, registry)
     first.configure(
         registry,

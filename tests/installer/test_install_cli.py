@@ -75,54 +75,58 @@ class Installer:
 @pytest.fixture
 def k0rdentd(machine: Machine, registry: Server) -> Installer:
     host_of(machine)
+    machine.script(looks=0)
     return Installer(machine, registry)
 
 
 def test_a_host_is_installed_from_the_registry_and_taken_back(
     k0rdentd: Installer, machine: Machine, registry: Server
 ) -> None:
+    mine = machine.root / "etc/k0s/k0s.yaml"
+    mine.parent.mkdir()
+    mine.write_text("# mine\n")
+    mine.chmod(0o640)
+    machine.install_k0s("1.31.2")
     before = tree(machine.root)
-    listed = k0rdentd("install", "--dry-run", "--k0s-version", "v1.32.8")
-    assert "+  repository: " not in listed
+    assert "--replace-k0s" in k0rdentd("install", code=3)
+    listed = k0rdentd("install", "--dry-run", "--k0s-version", "v1.32.8", "--replace-k0s")
     assert f"repository: 127.0.0.1:{registry.port}" in listed
     assert tree(machine.root) == before
-    told = k0rdentd("install", "--k0s-version", "v1.32.8")
+    machine.script(looks=1)
+    told = k0rdentd("install", "--k0s-version", "v1.32.8", "--replace-k0s")
     assert "components are ready" in told
     number = listed.strip().splitlines()[-1].split()[0]
     assert f"[{number}/{number}]" in told
-    assert "nothing to do" in k0rdentd("install", "--dry-run", "--k0s-version", "v1.32.8")
-    assert "nothing to do" in k0rdentd("install", "--dry-run")  # what is there stays
-    config = yaml.safe_load((machine.root / "etc/k0s/k0s.yaml").read_text())
-    (installed,) = config["spec"]["extensions"]["helm"]["charts"]
+    assert "nothing to do" in k0rdentd("install", "--dry-run")  # the versions that are there stay
+    (installed,) = yaml.safe_load(mine.read_text())["spec"]["extensions"]["helm"]["charts"]
     assert installed["version"] == "1.10.0"
     assert "localhost" not in installed["values"]
-    k0rdentd("uninstall")
+    hosts = machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
+    hosts.write_text("# edited\n")
+    assert f"left /{hosts.relative_to(machine.root)}" in k0rdentd("uninstall")
+    assert hosts.read_text() == "# edited\n"
+    k0rdentd("uninstall", "--force")
     assert tree(machine.root) == before
 
 
-def test_an_installation_that_was_killed_goes_on(k0rdentd: Installer, machine: Machine) -> None:
-    for number in (2, 6, 11):
-        process = k0rdentd.begin("install")
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(f"[{number}/"):
-                process.send_signal(signal.SIGKILL)
-                break
-        process.communicate()
-    k0rdentd("install")
-    assert "nothing to do" in k0rdentd("install", "--dry-run")
-    starts = [call for call in machine.calls("k0s") if call[1] == "start"]
-    assert len(starts) <= 2
-
-
-def test_secrets_are_seen_nowhere(k0rdentd: Installer, machine: Machine, registry: Server) -> None:
+def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
+    k0rdentd: Installer, machine: Machine, registry: Server
+) -> None:
     account = {"name": "aws", "accessKeyID": "AKIAEXAMPLE", "secretAccessKey": PASSWORD}
     helm = {"values": {"proxy": {"password": PASSWORD}, "url": f"http://user:{PASSWORD}@proxy"}}
-    k0rdent = {"helm": helm, "credentials": {"aws": [account]}}
-    k0rdentd.configure(registry, k0rdent=k0rdent)
-    shown = k0rdentd("install", "--dry-run") + k0rdentd("--debug", "install") + k0rdentd("uninstall", "--dry-run")
-    assert PASSWORD not in shown
-    assert PASSWORD not in repr(machine.calls())
+    k0rdentd.configure(registry, k0rdent={"helm": helm, "credentials": {"aws": [account]}})
+    shown = k0rdentd("install", "--dry-run")
+    process = k0rdentd.begin("--debug", "install")
+    assert process.stdout is not None
+    for line in process.stdout:
+        shown += line
+        if "k0s start" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    shown += k0rdentd("--debug", "install")  # which looks once more whether all is as it should be
+    assert len([call for call in machine.calls("k0s") if call[1] == "start"]) <= 2
+    assert PASSWORD not in shown + repr(machine.calls())
     readable = [path for path in machine.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     own = machine.root / "var/lib/k0s/standin-objects.json"  # the stand-in's etcd
     assert not [path for path in readable if path != own and PASSWORD.encode() in path.read_bytes()]
@@ -159,26 +163,9 @@ def test_what_cannot_be_done_is_told_before_anything_is(
 
 
 def test_a_k0s_of_somebody_else_is_left_alone(k0rdentd: Installer, machine: Machine) -> None:
-    machine.install_k0s("1.31.2")
-    assert "--replace-k0s" in k0rdentd("install", code=3)
+    machine.install_k0s("1.32.8")
     subprocess.run(["k0s", "install", "worker"], env=machine.environment, check=True)
     before = tree(machine.root)
     assert "k0rdentd did not install it" in k0rdentd("install", "--replace-k0s", code=3)
     k0rdentd("uninstall")
-    assert tree(machine.root) == before
-
-
-def test_files_that_were_there_come_back_and_those_changed_since_stay(k0rdentd: Installer, machine: Machine) -> None:
-    there = machine.root / "etc/k0s/k0s.yaml"
-    there.parent.mkdir()
-    there.write_text("# mine\n")
-    there.chmod(0o640)
-    machine.install_k0s("1.31.2")
-    before = tree(machine.root)
-    k0rdentd("install", "--replace-k0s")
-    hosts = machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
-    hosts.write_text("# edited\n")
-    assert f"left /{hosts.relative_to(machine.root)}" in k0rdentd("uninstall")
-    assert hosts.read_text() == "# edited\n"
-    k0rdentd("uninstall", "--force")
     assert tree(machine.root) == before

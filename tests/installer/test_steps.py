@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,9 @@ from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
 
 TOKEN = create(None, "worker", "24h", {"address": "192.0.2.10"})  # type: ignore[arg-type]
-STEPS: dict[str, Callable[[Site], Sequence[Step]]] = {
-    "first": outline.first_controller,
+KINDS: dict[str, Callable[[Site], Sequence[Step]]] = {
+    "controller": outline.controller,
     "worker": lambda found: outline.worker(found, TOKEN),
-    "removal": lambda _: outline.removal(force=False),
 }
 
 
@@ -41,20 +39,14 @@ def make(host: Host, steps: Sequence[Step]) -> list[Planned]:
     return planned
 
 
-@pytest.fixture(params=STEPS)
-def outlined(request: pytest.FixtureRequest, machine: Machine) -> Sequence[Step]:
-    """Steps of every kind; a removal has something to remove."""
-    found = site(machine)
-    if request.param == "removal":
-        make(host_of(machine), outline.first_controller(found))
-    return STEPS[request.param](found)
-
-
-def test_every_step_lists_what_it_does_and_leaves_nothing_to_do(machine: Machine, outlined: Sequence[Step]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_step_lists_what_it_does_and_leaves_nothing_to_do(machine: Machine, kind: str) -> None:
+    machine.script(looks=0)
     host = host_of(machine)
-    for step in outlined:
+    for step in KINDS[kind](site(machine)):
         before = tree(machine.root)
         listed = plan(host, [step])
+        assert listed
         assert tree(machine.root) == before, f"{step.title}: planning changed the host"
         do(host, listed)
         assert plan(host, [step]) == [], step.title
@@ -62,10 +54,12 @@ def test_every_step_lists_what_it_does_and_leaves_nothing_to_do(machine: Machine
 
 def test_an_installation_killed_at_every_change_ends_as_one_that_was_not(tmp_path: Path) -> None:
     with machine_at(tmp_path) as whole:
+        whole.script(looks=0)
         make(host_of(whole), outline.controller(site(whole)))
         wanted = lasting(tree(whole.root))
     with machine_at(tmp_path) as killed:
         steps = outline.controller(site(killed))
+        killed.script(looks=0)
         kill_at_every_change(killed, steps[:-1])
         kill_at_every_change(killed, steps[-1:])  # where each new look costs a dozen programs
         assert plan(host_of(killed), steps) == []
@@ -73,41 +67,30 @@ def test_an_installation_killed_at_every_change_ends_as_one_that_was_not(tmp_pat
 
 
 def test_a_removal_killed_on_the_way_leaves_the_host_as_it_was(machine: Machine) -> None:
+    machine.script(looks=0)
     host, steps = host_of(machine), outline.removal(force=False)
     before = tree(machine.root)
     make(host, outline.controller(site(machine)))
-    for more in count(1):
-        if not (listed := plan(host, steps)):
-            break
+    for more in (1, 3, 6, 12, 100):
+        whole, listed = tree(machine.root), plan(host, steps)
+        assert tree(machine.root) == whole
         do(host, listed[:more])
+    assert plan(host, steps) == []
     assert tree(machine.root) == before
 
 
-def test_what_was_started_with_something_else_is_started_again_once(machine: Machine) -> None:
-    host, found = host_of(machine), site(machine)
-    make(host, outline.controller(found))
-    changed = site(machine, k0s={"api": {"sans": ["k0s.example"]}})
-    words = [each.change.argv[1] for each in make(host, outline.controller(changed)) if isinstance(each.change, Run)]
-    assert words == ["config", "stop", "install", "start"]
-    assert plan(host, outline.controller(changed)) == []
-
-
-def test_a_service_that_does_not_run_is_started_and_nothing_else_is_done(machine: Machine) -> None:
+def test_a_service_is_started_again_where_it_ended_and_where_it_was_started_with_something_else(
+    machine: Machine,
+) -> None:
+    machine.script(looks=0)
     host, steps = host_of(machine), outline.controller(site(machine))
     make(host, steps)
     host.call((str(K0S), "stop"))
-    done = [each.change for each in make(host, steps)]
-    assert [type(change) for change in done] == [Run, Wait]
-
-
-def test_an_upgrade_crosses_the_change_of_containerds_form(machine: Machine) -> None:
-    host = host_of(machine)
-    make(host, outline.controller(site(machine, "1.35.7")))
-    dropin = machine.root / "etc/k0s/containerd.d/k0rdentd.toml"
-    assert "version = 2\n" in dropin.read_text()
-    make(host, outline.controller(site(machine, "1.36.3")))
-    assert "version = 3\n" in dropin.read_text()
-    assert host.call((str(K0S), "version")).strip() == "v1.36.3+k0s.0"
+    assert [type(each.change) for each in make(host, steps)] == [Run, Wait]
+    changed = outline.controller(site(machine, k0s={"api": {"sans": ["k0s.example"]}}))
+    words = [each.change.argv[1] for each in make(host, changed) if isinstance(each.change, Run)]
+    assert words == ["config", "stop", "install", "start"]
+    assert plan(host, changed) == []
 
 
 def test_a_token_is_on_the_disk_until_the_node_has_joined_and_never_seen(machine: Machine) -> None:

@@ -100,8 +100,10 @@ class Machine:
     def stop(self) -> None:
         """End everything that runs on it."""
         for file in (self.place.own / "services").glob("*.pid"):
+            number = Service(self.place, file.stem).pid  # None once it ended, and 0 would be our own group
             with contextlib.suppress(ProcessLookupError):
-                os.kill(Service(self.place, file.stem).pid or 0, signal.SIGKILL)
+                if number is not None:
+                    os.kill(number, signal.SIGKILL)
 
     def _write(self, path: str, content: bytes) -> Path:
         target = self.root / path
