@@ -106,9 +106,7 @@ def planted(machine: Machine, folder: Path) -> Path:
     document = {
         "k0rdent": {
             "credentials": {
-                "aws": [
-                    {"name": "a", "accessKeyID": "planted-id", "secretAccessKeyFile": str(folder / "aws-key")},
-                ],
+                "aws": [{"name": "a", "accessKeyID": "planted-id", "secretAccessKeyFile": str(folder / "aws-key")}]
             },
             "helm": {"values": {"ui": {"adminPassword": "planted-value"}}},
         },
