@@ -14,9 +14,9 @@ import httpx
 import zstandard
 
 from installer.errors import SourceUnusable
-from installer.remote import Remote
 from installer.settings_types import K0sVersion
 from registry.oci.descriptor import Descriptor
+from registry.oci.manifest import Manifest
 
 REPOSITORY = "k0sproject/k0s"
 RELEASES = "https://github.com/k0sproject/k0s/releases/download"
@@ -25,6 +25,17 @@ _PIECE = 1 << 20
 _LARGEST = 1 << 30
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _GZIP = b"\x1f\x8b"
+
+
+class ImagePlace(Protocol):
+    """Where images can be read: a registry, or an archive."""
+
+    @property
+    def address(self) -> str: ...
+
+    def image(self, repository: str, reference: str, architecture: str) -> Manifest: ...
+
+    def blob(self, repository: str, blob: Descriptor) -> Iterator[bytes]: ...
 
 
 class K0sSource(Protocol):
@@ -61,7 +72,7 @@ class FileBinary:
 class ImageBinary:
     """The image of k0s in the registry, so that k0s and its images are of one version."""
 
-    remote: Remote
+    place: ImagePlace
     version: K0sVersion
     architecture: str
 
@@ -71,10 +82,10 @@ class ImageBinary:
         return self.version.replace("+", "-")
 
     def describe(self) -> str:
-        return f"{self.remote.address}/{REPOSITORY}:{self.tag}"
+        return f"{self.place.address}/{REPOSITORY}:{self.tag}"
 
     def pieces(self) -> Iterator[bytes]:
-        image = self.remote.image(REPOSITORY, self.tag, self.architecture)
+        image = self.place.image(REPOSITORY, self.tag, self.architecture)
         for layer in reversed(image.layers):  # the topmost hides what lies below
             if (yield from self._in_layer(layer)):
                 return
@@ -82,7 +93,7 @@ class ImageBinary:
 
     def _in_layer(self, layer: Descriptor) -> Generator[bytes, None, bool]:
         """Yields the executable, if the layer has it, and returns whether it does."""
-        pieces = self.remote.blob(REPOSITORY, layer)
+        pieces = self.place.blob(REPOSITORY, layer)
         plain = _unpacked(pieces)
         found = False
         try:

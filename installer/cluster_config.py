@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from installer.host import Host
+from installer.paths import K0S_CONFIG
 from installer.settings import Settings
 from installer.settings_types import format_duration
 from installer.steps.k0rdent import CHART
@@ -40,6 +42,21 @@ def cluster_config(settings: Settings, address: str, registry: str | None, chart
     }
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000)
     return f"# Written by k0rdentd from its own configuration; the next installation writes it anew.\n{text}".encode()
+
+
+def installed_config(host: Host) -> object:
+    """What k0s on this host was told last; None where that cannot be read."""
+    try:
+        return yaml.safe_load(host.read(K0S_CONFIG) or b"")
+    except yaml.YAMLError:
+        return None
+
+
+def part(document: object, *keys: str) -> object:
+    """What stands at a place of a document; None where nothing does."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
 
 
 def _api(settings: Settings, address: str) -> dict[str, object]:

@@ -29,6 +29,8 @@ _COMMANDS: Mapping[str, str] = {
     "config": "installer.config_cli:config",
     "doctor": "installer.status_cli:doctor",
     "expose-ui": "installer.expose_cli:expose_ui",
+    "export-join-config": "installer.export_cli:export_join_config",
+    "export-worker-artifacts": "installer.export_cli:export_worker_artifacts",
     "install": "installer.install_cli:install",
     "load": "loader.cli:load",
     "preflight": "installer.preflight_cli:preflight",

@@ -4,6 +4,7 @@ InstallFailed                the host could not be brought to what was asked for
 ├── HostRefuses              a file or folder cannot be read, written or removed
 ├── CommandFailed            a program ended with an error, or did not end
 │   └── ClusterRefuses       the Kubernetes API does not answer, or not as it should; names the object
+│       ├── ClusterBusy      not now: the API server, or what it asks itself, is starting or overloaded
 │       └── KindUnknown      no such kind yet: what brings it is not installed
 ├── WaitedInVain             something did not come about in time; says what held it up
 ├── SourceUnusable           what is to be installed cannot be had, or is not what it should be
@@ -31,6 +32,10 @@ class CommandFailed(InstallFailed):
 
 class ClusterRefuses(CommandFailed):
     """The Kubernetes API does not answer, or refuses; the sentence names the object."""
+
+
+class ClusterBusy(ClusterRefuses):
+    """The API server, or a webhook that it asks, cannot answer now, and may in a moment."""
 
 
 class KindUnknown(ClusterRefuses):

@@ -1,7 +1,5 @@
 """`k0rdentd expose-ui`."""
 
-from pathlib import Path
-
 import click
 
 from installer.exposure import UiExposed, addresses
@@ -23,9 +21,8 @@ from installer.plan import plan
 @click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
 @host_options
 @click.pass_context
-def expose_ui(context: click.Context, port: int | None, dry_run: bool, root: Path, own_address: str | None) -> None:  # noqa: FBT001
+def expose_ui(context: click.Context, port: int | None, dry_run: bool, host: Host) -> None:  # noqa: FBT001
     """Let k0rdent's user interface answer on a port of every node, and print where."""
-    host = Host(root, own_address=own_address)
     namespace = settings_here(context).k0rdent.helm.namespace
     steps = [UiExposed(namespace, port)]
     if dry_run:

@@ -3,9 +3,11 @@
 import fcntl
 import os
 import platform
+import shutil
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from installer.errors import CommandFailed, HostRefuses, InstallFailed
+
+K0RDENTD = (sys.executable, "-m", "installer.command")
+"""This program, to be run for another of its commands."""
 
 _PIECE = 1 << 20
 _PATIENCE = 120.0
@@ -53,7 +58,7 @@ class Host:
     """Files below `root`, and programs; every path is given as the host itself would say it.
 
     Tests have a root of their own, and programs first on the `PATH` of `environment`. A program that is named by a
-    path is the one below `root`.
+    path is the one below `root`, unless it is our own.
     """
 
     root: Path = Path("/")
@@ -178,13 +183,20 @@ class Host:
         if self.look(folder) is not None and not self.entries(folder):
             self.remove(folder)
 
+    def remove_tree(self, folder: Path) -> None:
+        """Take away a folder with all that is in it; what is not there is fine."""
+        with _refusals(f"remove {folder}"):
+            if self.at(folder).is_dir():
+                shutil.rmtree(self.at(folder))
+
     def run(self, argv: Sequence[str], stdin: bytes = b"", patience: float = _PATIENCE) -> Output:
         """Run a program to its end, whatever that is. Secrets go by `stdin` or by file, never by `argv`.
 
         Raises:
             CommandFailed: there is no such program, or it does not end within `patience` seconds.
         """
-        program = str(self.at(Path(argv[0]))) if argv[0].startswith("/") else argv[0]
+        is_below = argv[0].startswith("/") and argv[0] != sys.executable
+        program = str(self.at(Path(argv[0]))) if is_below else argv[0]
         try:
             ended = subprocess.run(
                 [program, *argv[1:]],

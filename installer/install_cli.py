@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from installer import outline
 from installer.errors import InstallFailed, WillNot
 from installer.host import Host
-from installer.installation import install_steps
+from installer.installation import anchored, install_steps
 from installer.options import settings_here
 from installer.paths import LOCK
 from installer.plan import Planned, Step, apply, plan
@@ -38,10 +39,16 @@ _host_options = (
 
 
 def host_options(command: Callable[..., object]) -> Callable[..., object]:
-    """Which machine is meant, for tests and for machines with several addresses."""
+    """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
+
+    @wraps(command)
+    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
+        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
+
+    made: Callable[..., object] = call
     for option in _host_options:
-        command = option(command)
-    return command
+        made = option(made)
+    return made
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -101,9 +108,7 @@ def install(
     replace_k0s: bool,  # noqa: FBT001
     k0s_binary: Path | None,
     online: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
-    pace: float,
+    host: Host,
 ) -> None:
     """Install k0s and k0rdent on this machine, or join it to a cluster.
 
@@ -111,11 +116,11 @@ def install(
     """
     if mode and not join:
         raise click.UsageError("--mode is for --join")
-    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
-    steps = install_steps(host, settings_here(context), wishes, mode if join else None, join=join)
+    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    steps = install_steps(host, settings, wishes, mode if join else None, join=join)
     if dry_run:
         show(host, plan(host, steps))
     else:
@@ -133,9 +138,8 @@ def install(
     help="Even if k0rdent still manages clusters, and files were changed since the installation.",
 )
 @host_options
-def uninstall(dry_run: bool, force: bool, root: Path, own_address: str | None, pace: float) -> None:  # noqa: FBT001
+def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
-    host = Host(root, pace=pace, own_address=own_address)
     if not dry_run:
         require_root()
     if not force:

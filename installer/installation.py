@@ -1,6 +1,7 @@
 """From settings and wishes to the steps of an installation."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from installer import outline
 from installer.config import ConfigurationInvalid
@@ -24,6 +25,17 @@ def install_steps(host: Host, settings: Settings, wishes: Wishes, mode: str | No
         return outline.first_controller(site)
     token = _token(joining)
     return outline.worker(site, token) if (mode or joining.mode) == "worker" else outline.controller(site, token)
+
+
+def anchored(settings: Settings, folder: Path) -> Settings:
+    """The settings with paths as seen from the folder of their file, so that an export can be put anywhere."""
+    access, join = settings.airgap.registry, settings.join
+    if access.ca_file is not None:
+        access = access.model_copy(update={"ca_file": folder / access.ca_file})
+    if join is not None and join.token_file is not None:
+        join = join.model_copy(update={"token_file": folder / join.token_file})
+    airgap = settings.airgap.model_copy(update={"registry": access})
+    return settings.model_copy(update={"airgap": airgap, "join": join})
 
 
 def _joining(settings: Settings, mode: str | None, *, join: bool) -> Join | None:

@@ -18,7 +18,7 @@ from typing import Self
 from installer.changes import Replaced
 from installer.errors import InstallFailed
 from installer.host import Entry, Host
-from installer.paths import INSTALLER
+from installer.paths import INSTALLER, PRELOAD_STORE
 
 JOURNAL = INSTALLER / "journal"
 _PRIVATE = 0o600
@@ -139,7 +139,8 @@ def records(host: Host) -> list[Record]:
 
 
 def close(host: Host) -> None:
-    """Take the journal itself away, and the folders that were made for it."""
+    """Take the journal itself away, what a killed run left beside it, and the folders that were made for them."""
+    host.remove_tree(PRELOAD_STORE)
     made = [record.path for record in records(host) if record.is_of_the_journal]
     for file in host.entries(JOURNAL):
         host.remove(file)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from installer.errors import ClusterRefuses, KindUnknown
+from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown
 from installer.host import Host, Output
 from installer.paths import K0S
 
@@ -18,6 +18,15 @@ Manifest = Mapping[str, object]
 """An object as it is written: apiVersion, kind, metadata and what it is to be."""
 
 _REQUEST = "--request-timeout=30s"
+_BUSY = (
+    "failed calling webhook",
+    "connection refused",
+    "Unable to connect to the server",
+    "etcdserver: ",
+    "(ServiceUnavailable)",
+    "(Timeout)",
+    "(TooManyRequests)",
+)
 _UNKNOWN = ("no matches for kind", "doesn't have a resource type", "could not find the requested resource")
 
 
@@ -171,8 +180,7 @@ class Cluster:
     def _checked(self, output: Output, doing: str) -> str:
         if output.code == 0:
             return output.text
-        kind = KindUnknown if any(each in output.errors for each in _UNKNOWN) else ClusterRefuses
-        raise kind(f"cannot {doing}: {output.last_words}")
+        raise _kind(output.errors)(f"cannot {doing}: {output.last_words}")
 
 
 _FOUND = ("--ignore-not-found", "--output=json")
@@ -191,6 +199,13 @@ def holds(live: object, wanted: object) -> bool:
     if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
         return all(holds(old, new) for old, new in zip(live, wanted, strict=True))
     return live == wanted
+
+
+def _kind(words: str) -> type[ClusterRefuses]:
+    """What kubectl's last words mean for who wants to try again."""
+    if any(each in words for each in _UNKNOWN):
+        return KindUnknown
+    return ClusterBusy if any(each in words for each in _BUSY) else ClusterRefuses
 
 
 def _place(name: str, namespace: str) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from installer.changes import Change, Replaced
 from installer.difference import difference
-from installer.errors import ClusterRefuses, KindUnknown, WaitedInVain
+from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown, WaitedInVain
 from installer.host import Host
 from installer.kube import Cluster, Manifest, Object, holds, title
 
@@ -18,7 +18,7 @@ _PATIENCE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ApplyObject:
-    """Have an object as the manifest says; where its kind comes later, wait for that."""
+    """Have an object as the manifest says; wait for its kind, and for an API server that is just starting."""
 
     manifest: Manifest = field(repr=False)
     patience: float = _PATIENCE
@@ -39,8 +39,11 @@ class ApplyObject:
 
     def make(self, host: Host) -> Iterable[str]:
         deadline = host.now() + self.patience
-        while (live := self._applied(host, deadline)) is None:
-            yield f"the cluster does not know the kind {self.manifest['kind']} yet"
+        told = None
+        while isinstance(live := self._applied(host, deadline), str):
+            if live != told:
+                yield live
+            told = live
             host.pause()
         if not holds(live.document, self.manifest):
             raise ClusterRefuses(
@@ -48,14 +51,15 @@ class ApplyObject:
                 "delete it, and run the same command again"
             )
 
-    def _applied(self, host: Host, deadline: float) -> Object | None:
-        """What became of it; None where its kind may still come."""
+    def _applied(self, host: Host, deadline: float) -> Object | str:
+        """What became of it, or what keeps it from being applied for now."""
         try:
             return Cluster(host).apply(self.manifest)
-        except KindUnknown as error:
+        except (KindUnknown, ClusterBusy) as error:
             if host.now() >= deadline:
                 raise WaitedInVain(f"waited {self.patience / 60:.0f} min in vain: {error}") from error
-            return None
+            known = not isinstance(error, KindUnknown)
+            return str(error) if known else f"the cluster does not know the kind {self.manifest['kind']} yet"
 
 
 @dataclass(frozen=True, slots=True)

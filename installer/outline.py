@@ -8,6 +8,7 @@ from installer.site import Site
 from installer.steps.containerd import Mirrors
 from installer.steps.files import ChartFile, ClusterConfig, K0sBinary, RegistrySecret
 from installer.steps.k0rdent import K0rdentRuns
+from installer.steps.preload import Preload
 from installer.steps.removal import FilesBack, K0sGone
 from installer.steps.service import Service
 from installer.steps.trust import Distrust, Trust
@@ -32,6 +33,7 @@ def controller(site: Site, token: str | None = None) -> list[Step]:
         K0sBinary(site.k0s),
         *_k0rdent_files(site),
         ClusterConfig(site.k0s_config),
+        *_preload(site),
         Service("controller", site.k0s.version, _ARGUMENTS, site.k0s_config, site.ca, token),
     ]
 
@@ -41,6 +43,7 @@ def worker(site: Site, token: str) -> list[Step]:
     return [
         *_registry(site),
         K0sBinary(site.k0s),
+        *_preload(site),
         Service("worker", site.k0s.version, ca=site.ca, token=token),
     ]
 
@@ -62,3 +65,9 @@ def _k0rdent_files(site: Site) -> Sequence[Step]:
     if site.ca is None or site.chart is None:
         return ()
     return (RegistrySecret(site.ca, site.settings.k0rdent.helm.namespace), ChartFile(site.chart))
+
+
+def _preload(site: Site) -> Sequence[Step]:
+    if site.registry is None or not site.settings.airgap.images.preload:
+        return ()
+    return (Preload(site.registry.address, site.k0s.version),)

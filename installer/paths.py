@@ -16,5 +16,6 @@ STATE = Path("/var/lib/k0rdentd")
 CHARTS = STATE / "charts"
 INSTALLER = STATE / "installer"
 STARTED_WITH = INSTALLER / "started-with.json"
+PRELOAD_STORE = INSTALLER / "preload"
 JOIN_TOKEN = INSTALLER / "join-token"
 LOCK = Path("/run/k0rdentd-installer.lock")

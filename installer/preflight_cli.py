@@ -6,7 +6,6 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -41,16 +40,13 @@ def preflight(
     context: click.Context,
     as_json: bool,  # noqa: FBT001
     images: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
-    pace: float,
+    host: Host,
 ) -> int:
     """Tell whether this machine will do for an installation, before anything on it is changed.
 
     Exit with 1 if something makes an installation pointless.
     """
     settings = settings_here(context)
-    host = Host(root, pace=pace, own_address=own_address)
     found = (*findings(facts_of(host, settings), settings), *(_images(host, settings) if images else ()))
     show(found, as_json=as_json)
     return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
 from installer.chart import Chart
-from installer.cluster_config import ChartPlace, cluster_config
+from installer.cluster_config import ChartPlace, cluster_config, installed_config, part
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.journal import JOURNAL
-from installer.paths import CHARTS, K0S_CONFIG, STARTED_WITH
+from installer.paths import CHARTS, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
@@ -109,9 +107,10 @@ def chart_repository(settings: Settings) -> str:
 def _ca(host: Host, settings: Settings, said: str | None, port: int) -> bytes:
     file = settings.airgap.registry.ca_file
     if file is not None:
-        content = host.read(file)
-        if content is None:
-            raise SourceUnusable(f"there is no {file}, which airgap.registry.caFile names")
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise SourceUnusable(f"cannot read {file}, which airgap.registry.caFile names: {error.strerror}") from error
         fingerprint(content)
         return content
     if said is not None and not host.is_own(said):
@@ -155,7 +154,7 @@ def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: R
     Once k0rdent is there, it looks after itself, and another version in k0s.yaml would work against it.
     """
     asked = wishes.k0rdent_version or settings.k0rdent.version
-    there = _installed_chart(host)
+    there = installed_chart(host)
     if there is not None:
         if asked is not None and asked != there:
             raise WillNot(f"k0rdent {there} is installed here: 'k0rdentd upgrade' brings it to {asked}")
@@ -170,16 +169,13 @@ def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: R
     return max(tags, key=lambda tag: [int(number) for number in _NUMBER.findall(tag)]).replace("_", "+")
 
 
-def _installed_chart(host: Host) -> str | None:
-    """The version that k0s was told of, once it has run with it."""
+def installed_chart(host: Host) -> str | None:
+    """The version of k0rdent's chart that k0s was told of, once it has run with it."""
     if host.look(STARTED_WITH) is None:
         return None
-    try:
-        document = yaml.safe_load(host.read(K0S_CONFIG) or b"")
-        charts = document["spec"]["extensions"]["helm"]["charts"]
-        return next((str(chart["version"]) for chart in charts if chart["name"] == CHART), None)
-    except (yaml.YAMLError, KeyError, TypeError):
-        return None
+    charts = part(installed_config(host), "spec", "extensions", "helm", "charts")
+    named = (each for each in charts if isinstance(each, dict)) if isinstance(charts, list) else ()
+    return next((str(each.get("version")) for each in named if each.get("name") == CHART), None)
 
 
 def _place(settings: Settings, registry: Remote | None, chart: Chart | None, version: str) -> ChartPlace:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -23,9 +22,9 @@ _FAILED = 1
 @_json
 @host_options
 @click.pass_context
-def status(context: click.Context, as_json: bool, root: Path, own_address: str | None, pace: float) -> int:  # noqa: FBT001
+def status(context: click.Context, as_json: bool, host: Host) -> int:  # noqa: FBT001
     """Tell what is installed on this machine, and whether it works; exit with 1 if a part does not."""
-    found = list(aspects(Host(root, pace=pace, own_address=own_address), settings_here(context)))
+    found = list(aspects(host, settings_here(context)))
     ok = all(each.state is not State.TROUBLE for each in found)
     if as_json:
         click.echo(json.dumps({"ok": ok, "parts": [asdict(each) for each in found]}))
@@ -41,13 +40,12 @@ def status(context: click.Context, as_json: bool, root: Path, own_address: str |
 @_json
 @host_options
 @click.pass_context
-def doctor(context: click.Context, as_json: bool, root: Path, own_address: str | None, pace: float) -> int:  # noqa: FBT001
+def doctor(context: click.Context, as_json: bool, host: Host) -> int:  # noqa: FBT001
     """Tell all that is wrong with this machine and its installation, and what to do about it.
 
     Exit with 1 if something of it keeps the cluster from working.
     """
     settings = settings_here(context)
-    host = Host(root, pace=pace, own_address=own_address)
     found = tuple(diagnose(host, facts_of(host, settings), settings))
     show(found, as_json=as_json, well="all is well")
     return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0

@@ -19,12 +19,15 @@ from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
 from installer.plan import Step
 from installer.remote import Remote
 from installer.settings import Settings
+from installer.settings_types import K0sVersion
 from installer.site import Wishes, chart_repository, find_registry, node_address, survey
-from installer.steps.k0rdent import K0rdentRelease, running_version
+from installer.steps.k0rdent import K0rdentRelease, running_version, still
+from installer.waiting import NodeReady
 
 TEMPLATES = "charts/kcm-templates"
 _SYSTEM_IMAGE = "k0sproject/kube-proxy"
 _LARGEST = 4 << 20
+_PATIENCE = 900.0
 _NUMBER = re.compile(r"\d+")
 
 
@@ -49,6 +52,17 @@ class InOrder:
         yield from behind
 
 
+@dataclass(frozen=True, slots=True)
+class NodeRuns:
+    """The node of this controller is Ready with this k0s, and not still with the one before."""
+
+    version: K0sVersion
+    title: str = "node"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        yield from still(host, NodeReady(self.version), _PATIENCE)
+
+
 def k0s_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
     """What there is to do for another k0s on this host.
 
@@ -62,10 +76,11 @@ def k0s_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
     if site.registry is not None:
         _check_images(site.registry, site.k0s.version)
     if settings.join is None:
-        return [InOrder(outline.first_controller(site))]
+        return [InOrder(outline.first_controller(site)), NodeRuns(site.k0s.version)]
     # Joined it has, so the token counts no more; it may be gone.
-    node = outline.worker(site, "") if settings.join.mode == "worker" else outline.controller(site, "")
-    return [InOrder(node)]
+    if settings.join.mode == "worker":
+        return [InOrder(outline.worker(site, ""))]
+    return [InOrder(outline.controller(site, "")), NodeRuns(site.k0s.version)]
 
 
 def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:

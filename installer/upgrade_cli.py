@@ -60,12 +60,11 @@ def k0s(
     k0s_binary: Path | None,
     bundle: Path | None,
     dry_run: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
+    host: Host,
 ) -> None:
     """Bring k0s on this host to another version; its pods go on meanwhile, its API does not."""
     wishes = Wishes(k0s_version=version, k0s_binary=k0s_binary)
-    _upgrade(context, Host(root, own_address=own_address), bundle, wishes, k0s_steps, dry_run=dry_run)
+    _upgrade(context, host, bundle, wishes, k0s_steps, dry_run=dry_run)
 
 
 @upgrade.command()
@@ -83,11 +82,9 @@ def k0rdent(
     version: ChartVersion | None,
     bundle: Path | None,
     dry_run: bool,  # noqa: FBT001
-    root: Path,
-    own_address: str | None,
+    host: Host,
 ) -> None:
     """Bring k0rdent on the cluster of this controller to another release; clusters that it manages stay as they are."""
-    host = Host(root, own_address=own_address)
     _upgrade(context, host, bundle, Wishes(k0rdent_version=version), k0rdent_steps, dry_run=dry_run)
 
 
@@ -111,6 +108,7 @@ def _upgrade(
         return
     with host.alone(LOCK):
         carry_out(host, found)
+    click.echo("upgraded: 'k0rdentd status' tells how it is")
 
 
 def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[str]:

@@ -44,7 +44,7 @@ class NodeReady:
         if node is None:
             return f"the cluster has no node {name} yet"
         runs = node.text("status", "nodeInfo", "kubeletVersion")
-        if self.version and runs != self.version:
+        if self.version and _number(runs) != _number(self.version):
             return f"the kubelet of node {name} is still {runs}"
         ready = node.condition("Ready")
         if ready is None or not ready.holds:
@@ -164,6 +164,11 @@ def _components(management: Object) -> str | None:
     troubles = [f"{name}: {_line(str(components[name].get('error') or 'not ready yet'))}" for name in waiting[:_TOLD]]
     more = f"; and {len(waiting) - _TOLD} more" if len(waiting) > _TOLD else ""
     return f"{len(components) - len(waiting)} of {len(components)} components are ready; {'; '.join(troubles)}{more}"
+
+
+def _number(version: str) -> str:
+    """A kubelet of k0s v1.32.8+k0s.0 calls itself v1.32.8+k0s."""
+    return version.partition("+")[0]
 
 
 def _line(text: str) -> str:

@@ -74,7 +74,8 @@ class FilesBack:
     def changes(self, host: Host) -> Iterator[Change]:
         left = () if self.force else changed_since(host)
         for record in records(host):
-            if record not in left and not record.is_of_the_journal:
+            stays = any(each.path.is_relative_to(record.path) for each in left)
+            if not stays and not record.is_of_the_journal:
                 yield Restore(record)
         if not left and host.look(JOURNAL) is not None:
             yield CloseJournal()

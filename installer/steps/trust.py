@@ -15,6 +15,8 @@ class TrustStore:
     """One distribution's way: its program makes `bundle` of the distribution's CAs and of what lies in `anchors`."""
 
     program: tuple[str, ...]
+    anew: tuple[str, ...]
+    """The same, when something was taken out: Debian's leaves it in otherwise."""
     anchors: Path
     bundle: Path
 
@@ -26,10 +28,12 @@ class TrustStore:
 _STORES = (
     TrustStore(
         ("update-ca-certificates",),
+        ("update-ca-certificates", "--fresh"),
         Path("/usr/local/share/ca-certificates"),
         Path("/etc/ssl/certs/ca-certificates.crt"),
     ),
     TrustStore(
+        ("update-ca-trust", "extract"),
         ("update-ca-trust", "extract"),
         Path("/etc/pki/ca-trust/source/anchors"),
         Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
@@ -64,7 +68,7 @@ class Distrust:
             return
         if any(record.path == store.anchor and record.before is None for record in records(host)):
             yield RemoveFile(store.anchor)
-            yield Run(store.program, "the host's list of trusted CAs is made anew")
+            yield Run(store.anew, "the host's list of trusted CAs is made anew")
 
 
 def trust_store(host: Host) -> TrustStore | None:

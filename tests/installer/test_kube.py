@@ -2,14 +2,16 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from installer.errors import ClusterRefuses, KindUnknown
+from installer.errors import ClusterRefuses, KindUnknown, WaitedInVain
 from installer.host import Host
 from installer.kube import Cluster, Manifest, holds
-from installer.objects import ensure_object
+from installer.objects import ApplyObject, ensure_object
 from tests.installer.standin.machine import Machine
+from tests.installer.standin.scene import start_controller
 
 pytestmark = pytest.mark.client
 
@@ -22,6 +24,21 @@ SECRET: Manifest = {
 }
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One controller for all tests here; each has objects of its own."""
+    machine = Machine(tmp_path_factory.mktemp("kube") / "host")
+    machine.install_programs()
+    start_controller(machine)
+    yield machine
+    machine.stop()
+
+
+@pytest.fixture
+def controller(running: Machine) -> Host:
+    return Host(running.root, running.environment, pace=0.01)
+
+
 def config_map(**data: str) -> Manifest:
     return {
         "apiVersion": "v1",
@@ -31,7 +48,7 @@ def config_map(**data: str) -> Manifest:
     }
 
 
-def test_an_object_is_applied_once_and_found_again(controller: Host, machine: Machine) -> None:
+def test_an_object_is_applied_once_and_found_again(controller: Host, running: Machine) -> None:
     cluster = Cluster(controller)
     assert cluster.find("secrets", "cloud", "default") is None
     for change in ensure_object(controller, SECRET):
@@ -42,7 +59,7 @@ def test_an_object_is_applied_once_and_found_again(controller: Host, machine: Ma
     assert found is not None
     assert holds(found.document, SECRET)
     assert [each.name for each in cluster.list("secrets", labels="by=us")] == ["cloud"]
-    said = json.dumps(machine.calls())
+    said = json.dumps(running.calls())
     assert PASSWORD not in said
     assert base64.b64encode(PASSWORD.encode()).decode() not in said
 
@@ -89,6 +106,20 @@ def test_without_a_cluster_everything_is_still_to_do(host: Host, machine: Machin
     assert len(list(ensure_object(host, SECRET))) == 1
     with pytest.raises(ClusterRefuses, match="cannot apply Secret default/cloud"):
         Cluster(host).apply(SECRET)
+
+
+def test_an_api_server_that_cannot_answer_now_is_asked_again(controller: Host, running: Machine) -> None:
+    manifest = {**config_map(a="1"), "metadata": {"name": "later", "namespace": "default"}}
+    running.script(webhook_down=True)
+    with pytest.raises(WaitedInVain, match="failed calling webhook"):
+        list(ApplyObject(manifest, patience=0).make(controller))
+    told = []
+    for note in ApplyObject(manifest).make(controller):
+        told.append(note)
+        running.script(webhook_down=False)
+    assert len(told) == 1
+    assert "cannot apply ConfigMap default/later: " in told[0]
+    assert list(ensure_object(controller, manifest)) == []
 
 
 @pytest.mark.parametrize(

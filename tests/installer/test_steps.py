@@ -62,10 +62,12 @@ def test_every_step_lists_what_it_does_and_leaves_nothing_to_do(machine: Machine
 
 def test_an_installation_killed_at_every_change_ends_as_one_that_was_not(tmp_path: Path) -> None:
     with machine_at(tmp_path) as whole:
+        whole.script(looks=0)
         make(host_of(whole), outline.controller(site(whole)))
         wanted = lasting(tree(whole.root))
     with machine_at(tmp_path) as killed:
         steps = outline.controller(site(killed))
+        killed.script(looks=0)
         kill_at_every_change(killed, steps[:-1])
         kill_at_every_change(killed, steps[-1:])  # where each new look costs a dozen programs
         assert plan(host_of(killed), steps) == []

@@ -16,13 +16,14 @@ from installer.plan import apply, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
+from installer.steps.k0rdent import running_version
 from installer.upgrade import k0rdent_steps, k0s_steps
+from installer.waiting import NodeReady
 from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
 from tests.images import publish, small_image
 from tests.installer.sites import site
 from tests.installer.standin.machine import Machine
-from tests.installer.standin.scene import run
 
 pytestmark = pytest.mark.client
 
@@ -67,7 +68,10 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     with pytest.raises(WillNot, match="one minor version at a time"):
         k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
     steps = k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse(NEW)))
-    list(apply(host, plan(host, steps)))
+    planned = plan(host, steps)
+    assert planned[-1].change.describe().startswith(f"wait until the node is Ready with v{NEW}+k0s.0")
+    list(apply(host, planned))
+    assert NodeReady(f"v{NEW}+k0s.0").lacking(host) is None
     status = Status.of(host)
     assert status is not None
     assert status.version == f"v{NEW}+k0s.0"
@@ -77,10 +81,13 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
         k0rdent_steps(host, settings, Wishes(k0rdent_version=ChartVersion.parse("1.2.2")))
     file = tmp_path / "k0rdentd.yaml"
     file.write_text(yaml.safe_dump(config(registry)))
-    options = ("--root", machine.root, "--own-address", "127.0.0.1", "--dry-run")
-    shown = k0rdentd("-c", file, "upgrade", "k0rdent", *options, env=machine.environment)
+    environment = machine.environment | {"K0RDENTD_OWN_ADDRESS": "127.0.0.1", "K0RDENTD_PACE": "0.01"}
+    command = ("-c", file, "upgrade", "k0rdent", "--root", machine.root)
+    shown = k0rdentd(*command, "--dry-run", "-b", "next.tar.gz", env=environment)
+    assert f"-c {file} load next.tar.gz -s {registry.log.parent / 'store'}'" in shown.stdout
     assert "apply Release k0rdent-enterprise-1-3-0" in shown.stdout, shown.stderr
     assert "+  release: k0rdent-enterprise-1-3-0" in shown.stdout
-    assert run(machine, "k0s", "kubectl", "get", "releases", "-o", "name").split() == [
-        "release.k0rdent.mirantis.com/k0rdent-enterprise-1-2-3"
-    ]
+    assert running_version(host) == "1.2.3"
+    done = k0rdentd(*command, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert running_version(host) == "1.3.0"

@@ -114,6 +114,9 @@ class Api:
         if kind.startswith("application/apply-patch"):
             if "fieldManager" not in query:
                 raise ApiError(400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+            if self._story.script.webhook_down:
+                message = 'Internal error occurred: failed calling webhook "validate.example": connection refused'
+                raise ApiError(500, "InternalError", message)
             dry, force = query.get("dryRun") == "All", query.get("force") == "true"
             return self._cluster.apply(key, document, query["fieldManager"], force=force, dry=dry)
         return self._cluster.patch(key, document)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests.installer.standin import token
-from tests.installer.standin.api import Api
+from tests.installer.standin.api import Answer, Api
 from tests.installer.standin.cluster import ApiError, Cluster
 from tests.installer.standin.clusterconfig import read_config
 from tests.installer.standin.containerd import refuse_drop_ins
@@ -46,10 +46,23 @@ class Node:
         self.place, self.version, self.role, self.said, self.config = place, version, role, said, config
         self.works = role == "worker" or bool(said.get("enable_worker") or said.get("single"))
         cluster = Cluster(place.lasting / "standin-objects.json")
-        self.story = Story(place, cluster, version)
-        self.api = Api(cluster, self.story, version)
+        kubernetes = f"{version.partition('+')[0]}+k0s"  # without the number of the build
+        self.story = Story(place, cluster, kubernetes)
+        self.api = Api(cluster, self.story, kubernetes)
         if config is not None:
             self.story.begin(config, works=self.works)
+
+    def answer(self, method: str, target: str, kind: str, body: bytes) -> Answer:
+        """One request at a time: `k0s status` as well as kubectl's."""
+        url = urlsplit(target)
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        with self.api.lock:
+            try:
+                if url.path == "/standin/status":
+                    return 200, "application/json", json.dumps(self.status()).encode()
+                return self.api.answer(method, url.path, query, kind, body)
+            except ApiError as error:
+                return error.code, "application/json", json.dumps(_failure(error)).encode()
 
     def status(self) -> dict[str, object]:
         """As `k0s status -o json` prints it."""
@@ -130,19 +143,7 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            url = urlsplit(self.path)
-            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-            kind = "application/json"
-            with node.api.lock:
-                try:
-                    if url.path == "/standin/status":
-                        code, content = 200, json.dumps(node.status()).encode()
-                    else:
-                        code, kind, content = node.api.answer(
-                            self.command, url.path, query, self.headers.get("Content-Type", ""), body
-                        )
-                except ApiError as error:
-                    code, content = error.code, json.dumps(_failure(error)).encode()
+            code, kind, content = node.answer(self.command, self.path, self.headers.get("Content-Type", ""), body)
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))

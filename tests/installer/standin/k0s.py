@@ -1,18 +1,18 @@
 """`k0s`: the commands an installer needs, with the refusals of the real one; any error ends with 1."""
 
 import json
-import os
 import shutil
 import sys
-import urllib.request
 from pathlib import Path
 
 import click
 
 from tests.installer.standin import token as tokens
 from tests.installer.standin.clusterconfig import read_config, section
+from tests.installer.standin.flags import add_install_flags, add_service_flags, as_words
 from tests.installer.standin.images import is_at_least, list_images
 from tests.installer.standin.place import Place
+from tests.installer.standin.program import K0s
 from tests.installer.standin.units import Refused, k0s_service
 
 _UNIT = """\
@@ -29,7 +29,6 @@ Restart=always
 [Install]
 WantedBy=multi-user.target
 """
-_SOCKET = "/run/k0s/status.sock"
 _CONTAINERD = {"1.32": "1.7.27", "1.36": "2.3.1"}
 
 
@@ -47,29 +46,6 @@ def main(version: str) -> int:
         click.echo(str(error), err=True)
         return 1
     return 0
-
-
-class K0s:
-    """The program on its machine."""
-
-    def __init__(self, place: Place, version: str) -> None:
-        self.place, self.version = place, version
-
-    @property
-    def full_version(self) -> str:
-        return self.version if "+" in self.version else f"v{self.version.removeprefix('v')}+k0s.0"
-
-    def ask(self, path: str) -> bytes:
-        """Ask the running service, as the real one does at its socket."""
-        service = k0s_service(self.place)
-        if service is None or not service.active or not self.place.running.exists():
-            raise Refused(
-                f'Error: status: can\'t get "status" via "{_SOCKET}": Get "http://localhost/status": '
-                f"dial unix {_SOCKET}: connect: no such file or directory"
-            )
-        port = json.loads(self.place.running.read_text())["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return bytes(answer.read())
 
 
 _pass = click.pass_obj
@@ -102,26 +78,6 @@ def version(this: K0s, everything: bool, as_json: bool) -> None:
 def install() -> None: ...
 
 
-def _common(command: click.Command) -> click.Command:
-    """What `k0s install` and the service itself both take."""
-    for name in ("--config", "-c"), ("--token-file",), ("--data-dir",), ("--labels",), ("--taints",), ("--profile",):
-        click.option(*name)(command)
-    for name in ("--kubelet-extra-args",), ("--disable-components",), ("--cri-socket",), ("--logging",):
-        click.option(*name)(command)
-    for flag in ("--enable-worker", "--no-taints", "--single", "--enable-dynamic-config", "--ignore-pre-flight-checks"):
-        click.option(flag, is_flag=True)(command)
-    click.option("--debug", "-d", is_flag=True)(command)
-    click.option("--verbose", "-v", is_flag=True)(command)
-    return command
-
-
-def _installs(command: click.Command) -> click.Command:
-    click.option("--force", is_flag=True)(command)
-    click.option("--start", is_flag=True)(command)
-    click.option("--env", "-e", multiple=True)(command)
-    return _common(command)
-
-
 @install.command("controller")
 @_pass
 def install_controller(this: K0s, /, force: bool, start: bool, env: tuple[str, ...], **said: object) -> None:
@@ -145,7 +101,7 @@ def _install(this: K0s, role: str, force: bool, start: bool, env: tuple[str, ...
         raise Refused(f"Error: failed to install {role} service: Init already exists: /etc/systemd/system/{unit.name}")
     program = Path(sys.argv[0]).absolute()
     environment = "".join(f'Environment="{each}"\n' for each in env)
-    words = " ".join([role, *_flags(said)])
+    words = " ".join([role, *as_words(said)])
     unit.write_text(_UNIT.format(program=program, arguments=words, environment=environment))
     wanted = this.place.units / "multi-user.target.wants" / unit.name
     wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -153,19 +109,6 @@ def _install(this: K0s, role: str, force: bool, start: bool, env: tuple[str, ...
     wanted.symlink_to(unit)
     if start:
         _start(this)
-
-
-def _flags(said: dict[str, object]) -> list[str]:
-    """As words again, with absolute paths."""
-    paths = ("config", "token_file", "data_dir")
-    words = []
-    for name, value in said.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(f"{flag}=true")
-        elif value:
-            words.append(f"{flag}={os.path.abspath(str(value)) if name in paths else value}")
-    return words
 
 
 @k0s.command()
@@ -311,6 +254,6 @@ def _run(this: K0s, role: str, said: dict[str, object]) -> None:
 
 
 for _each in (install_controller, install_worker):
-    _installs(_each)
+    add_install_flags(_each)
 for _each in (controller, worker):
-    _common(_each)
+    add_service_flags(_each)

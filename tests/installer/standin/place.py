@@ -29,6 +29,7 @@ class Script:
     )
     component_errors: dict[str, str] | None = None
     credential_errors: dict[str, str] | None = None
+    webhook_down: bool = False
     start_error: str = ""
     stop_error: str = ""
 

@@ -40,7 +40,7 @@ class Story:
         """What a start brings by itself."""
         for name in ("default", "kube-system", "kube-public"):
             self._need("Namespace", name)
-        if works:
+        if works and not self._cluster.list(self._cluster.key("Node", "").kind):
             self._set_node(ready=False)
         self._set_charts(config)
         self.deploy_manifests()
@@ -97,12 +97,17 @@ class Story:
 
     def _move_node(self) -> None:
         nodes = self._cluster.list(self._cluster.key("Node", "").kind)
-        if not nodes or nodes[0]["status"]["conditions"][0]["status"] == "True" or not self.is_due("nodes"):
+        if not nodes or self._is_well(nodes[0]["status"]) or not self.is_due("nodes"):
             return
         if self.script.node_ready:
             self._set_node(ready=True)
         else:
             self._set_node(ready=False, message="container runtime network not ready: cni plugin not initialized")
+
+    def _is_well(self, status: Document) -> bool:
+        """After a restart the node is for a while what it was before."""
+        ready = status["conditions"][0]["status"] == "True"
+        return ready and bool(status["nodeInfo"]["kubeletVersion"] == self._version)
 
     def _set_charts(self, config: Mapping[str, object]) -> None:
         wanted = {f"k0s-addon-chart-{chart['name']}": chart for chart in charts(config)}
