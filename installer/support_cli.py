@@ -25,9 +25,8 @@ from installer.support import collect, known_secrets, support_bundle
 )
 @host_options
 @click.pass_context
-def bundle(context: click.Context, output: Path | None, root: Path, own_address: str | None, pace: float) -> None:
+def bundle(context: click.Context, output: Path | None, host: Host) -> None:
     """Write settings, states and logs of this machine into one archive, without secrets, for somebody who helps."""
-    host = Host(root, pace=pace, own_address=own_address)
     name = f"k0rdentd-support-{host.name()}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     target = output or Path(f"{name}.tar.gz")
     settings = _settings(context)
