@@ -37,6 +37,7 @@ _COMMANDS: Mapping[str, str] = {
     "registry": "registry.cli:registry",
     "status": "installer.status_cli:status",
     "store": "registry.store_cli:store",
+    "support-bundle": "installer.support_cli:bundle",
     "uninstall": "installer.install_cli:uninstall",
     "upgrade": "installer.upgrade_cli:upgrade",
     "version": "installer.cli:version",
@@ -44,7 +45,7 @@ _COMMANDS: Mapping[str, str] = {
 # Options of the root command, and what the configuration file calls them.
 _LOG_KEYS = {"debug": "debug", "log_level": "logLevel", "log_format": "logFormat"}
 # They read the file for themselves, since they must also work where it is broken.
-_NO_FILE_NEEDED = frozenset({"config"})
+_NO_FILE_NEEDED = frozenset({"config", "support-bundle"})
 _EARLIER_WORDS = {"warn": "warning"}
 _USAGE = 2
 _INTERRUPTED = 130

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from installer.errors import SourceUnusable
+from installer.errors import CommandFailed, SourceUnusable
 from installer.host import Host
 from installer.install_cli import host_options
 from installer.options import settings_here
@@ -23,6 +23,7 @@ from installer.site import find_registry, node_address
 from installer.status import storage_roots
 
 _FAILED = 1
+_RESOLVER_PATIENCE = 5.0
 
 
 @click.command()
@@ -68,11 +69,20 @@ def facts_of(host: Host, settings: Settings) -> Facts:
         host_name=host.name(),
         now=datetime.now(UTC),
         environment=os.environ,
+        name_resolves=_resolves(host),
     )
     roots = () if settings.join else storage_roots(settings)
     bundle = None if settings.join else settings.airgap.bundle_path
     content = measure_content(bundle and host.at(bundle.absolute()), [host.at(each.absolute()) for each in roots])
     return gather(machine, (K0S_DATA, *roots), content)
+
+
+def _resolves(host: Host) -> bool:
+    """Whether the machine finds its own name; a name server that does not answer is not waited for."""
+    try:
+        return host.run(("getent", "ahosts", host.name()), patience=_RESOLVER_PATIENCE).code == 0
+    except CommandFailed:
+        return False
 
 
 def show(found: Sequence[Finding], *, as_json: bool, well: str = "nothing stands against an installation") -> None:
@@ -81,6 +91,8 @@ def show(found: Sequence[Finding], *, as_json: bool, well: str = "nothing stands
         click.echo(json.dumps({"ok": not fatal, "findings": [asdict(each) for each in found]}))
         return
     for each in found:
-        click.echo(f"{each.severity:8}{each.check}: {each}")
+        click.echo(f"{each.severity:8}{each.check}: {each.what}")
+        if each.fix:
+            click.echo(f"{'':8}→ {each.fix}")
     counts = [f"{sum(each.severity is kind for each in found)} {kind}" for kind in Severity]
     click.echo(f"{len(found)} findings: {', '.join(counts)}" if found else well)

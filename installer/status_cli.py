@@ -30,7 +30,9 @@ def status(context: click.Context, as_json: bool, host: Host) -> int:  # noqa: F
         click.echo(json.dumps({"ok": ok, "parts": [asdict(each) for each in found]}))
     else:
         for each in found:
-            click.echo(f"{each.part:12}{each.state:9}{each.what}{f': {each.fix}' if each.fix else ''}")
+            click.echo(f"{each.part:12}{each.state:8}{each.what}")
+            if each.fix:
+                click.echo(f"{'':20}→ {each.fix}")
     return 0 if ok else _FAILED
 
 

@@ -11,6 +11,7 @@ from installer.preflight.network import Listener, Route, read_listeners, read_ro
 from installer.preflight.processes import running_processes
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_SELINUX = {"1": "enforcing", "0": "permissive"}
 # What tells of software that wants the same ports, or the same container runtime.
 _TRACES: Mapping[str, Sequence[str]] = {
     "k3s": ("usr/local/bin/k3s", "var/lib/rancher/k3s"),
@@ -95,8 +96,6 @@ class Machine:
 def gather(machine: Machine, places: Iterable[Path], content: Content) -> Facts:
     """Read all facts; `places` are the folders whose free space counts."""
     cpu = machine.text("proc/cpuinfo")
-    swaps = machine.text("proc/swaps").splitlines()[1:]
-    security = machine.text("sys/fs/selinux/enforce").strip()
     processes = running_processes(machine.path("proc"))
     return Facts(
         now=machine.now,
@@ -106,7 +105,7 @@ def gather(machine: Machine, places: Iterable[Path], content: Content) -> Facts:
         cpus=sum(line.startswith("processor") for line in cpu.splitlines()),
         cpu_flags=_cpu_flags(cpu),
         memory=_memory(machine.text("proc/meminfo")),
-        swaps=tuple(line.split()[0] for line in swaps if line.strip()),
+        swaps=_swaps(machine.text("proc/swaps")),
         systemd=machine.path("run/systemd/system").is_dir(),
         host_name=machine.host_name,
         name_known=machine.name_resolves or _in_hosts(machine.text("etc/hosts"), machine.host_name),
@@ -115,17 +114,25 @@ def gather(machine: Machine, places: Iterable[Path], content: Content) -> Facts:
         routes=read_routes(machine.text("proc/net/route"), machine.text("proc/net/ipv6_route")),
         listeners=read_listeners(machine.path("proc"), processes),
         processes=frozenset(process.name for process in processes),
-        software=frozenset(
-            name for name, paths in _TRACES.items() if any(machine.path(each).exists() for each in paths)
-        ),
-        selinux={"1": "enforcing", "0": "permissive"}.get(security, "off"),
+        software=_software(machine),
+        selinux=_SELINUX.get(machine.text("sys/fs/selinux/enforce").strip(), "off"),
         apparmor=machine.text("sys/module/apparmor/parameters/enabled").strip() == "Y",
-        proxies={
-            name.lower(): value for name, value in machine.environment.items() if name.lower() in _PROXIES and value
-        },
+        proxies=_proxies(machine.environment),
         spaces={place: _space(machine.path(place)) for place in places},
         content=content,
     )
+
+
+def _swaps(table: str) -> tuple[str, ...]:
+    return tuple(line.split()[0] for line in table.splitlines()[1:] if line.strip())
+
+
+def _software(machine: Machine) -> frozenset[str]:
+    return frozenset(name for name, paths in _TRACES.items() if any(machine.path(each).exists() for each in paths))
+
+
+def _proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in environment.items() if name.lower() in _PROXIES and value}
 
 
 def measure_content(bundle: Path | None, roots: Iterable[Path]) -> Content:

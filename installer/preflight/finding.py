@@ -22,7 +22,7 @@ class Finding:
     fix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.fix}" if self.fix else self.what
+        return f"{self.what}; {self.fix}" if self.fix else self.what
 
 
 def fatal(check: str, what: str, fix: str) -> Finding:

@@ -96,6 +96,7 @@ def test_an_account_is_there_once_and_never_on_a_command_line(machine: Machine, 
         told.append(f"{each.planned.change.describe()} {each.note}")
         if "does not know the kind AWSClusterStaticIdentity yet" in each.note:
             look(machine, "managements")
+            look(machine, "managements")
         elif "key revoked" in each.note:
             machine.script(credential_errors={})
     assert [each.partition(" kcm-system")[0] for each in told if each.endswith(" ")] == [

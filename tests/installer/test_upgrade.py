@@ -1,27 +1,20 @@
-"""Upgrades: k0s over the version that reads another containerd, and k0rdent by its own means; killed, they go on."""
+"""Upgrades of k0rdent by its own means, and what there is nothing to upgrade of."""
 
 import io
 import tarfile
-from collections.abc import Sequence
 
 import pytest
 
-from installer import outline
-from installer.changes import Run
 from installer.chart import Chart
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
-from installer.k0s import Status
 from installer.kube import Cluster, Manifest
-from installer.paths import CONTAINERD_DROPIN, K0S
-from installer.plan import Step, apply, plan
+from installer.plan import apply, plan
 from installer.settings import Settings
 from installer.site import Wishes
 from installer.steps.k0rdent import K0rdentRelease, running_version
-from installer.upgrade import InOrder, k0rdent_steps, k0s_steps, release_in
+from installer.upgrade import k0rdent_steps, k0s_steps, release_in
 from installer.waiting import MANAGEMENT, MANAGEMENTS
-from tests.installer.sites import host_of, site
-from tests.installer.standin.containerd import config_path
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import run, start_controller
 
@@ -43,34 +36,6 @@ def templates(**files: str) -> Chart:
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))
     return Chart("kcm-templates", "1.3.0", made.getvalue(), nested=False)
-
-
-def apply_until(host: Host, steps: Sequence[Step], last: str) -> list[str]:
-    """Apply up to the run of k0s with that word, as if it was killed then; returns the words of all runs."""
-    words: list[str] = []
-    for told in apply(host, plan(host, steps)):
-        if last in words:
-            break
-        if isinstance(told.planned.change, Run):
-            words.append(told.planned.change.argv[1])
-    return words
-
-
-@pytest.mark.client
-def test_k0s_is_stopped_before_it_meets_what_only_the_next_one_reads_and_killed_then_goes_on(machine: Machine) -> None:
-    machine.script(looks=0)
-    host = host_of(machine)
-    list(apply(host, plan(host, outline.controller(site(machine, OLD)))))
-    steps = [InOrder(outline.controller(site(machine, NEW)))]
-    assert apply_until(host, steps, "stop") == ["config", "stop"]
-    assert b"version = 2" in (host.read(CONTAINERD_DROPIN) or b"")
-    assert NEW in run(machine, str(machine.place.at(K0S)), "version")
-    assert apply_until(host, steps, "never") == ["config", "install", "start"]
-    status = Status.of(host)
-    assert status is not None
-    assert status.version == f"v{NEW}+k0s.0"
-    assert config_path(machine.place, NEW) == "/etc/k0s/certs.d"
-    assert plan(host, steps) == []
 
 
 @pytest.mark.client

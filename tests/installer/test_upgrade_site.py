@@ -1,6 +1,6 @@
 """Upgrades out of a real registry: what it has is found, and what it lacks is told before anything is touched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,10 +9,12 @@ import yaml
 from bench.archive import files
 from bench.layout import chart, image, layer
 from installer import outline
+from installer.changes import Run
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.k0s import Status
-from installer.plan import apply, plan
+from installer.paths import CONTAINERD_DROPIN, K0S
+from installer.plan import Step, apply, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
@@ -23,6 +25,7 @@ from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
 from tests.images import publish, small_image
 from tests.installer.sites import site
+from tests.installer.standin.containerd import config_path
 from tests.installer.standin.machine import Machine
 
 pytestmark = pytest.mark.client
@@ -60,6 +63,18 @@ def config(server: Server) -> dict[str, object]:
     return {"registry": {"port": server.port, "storage": [str(server.log.parent / "store")]}}
 
 
+def apply_until(host: Host, steps: Sequence[Step], last: str) -> list[str]:
+    """Apply up to the run of k0s with that word, as if it was killed then; returns the words of all runs."""
+    words: list[str] = []
+    for told in apply(host, plan(host, steps)):
+        if last in words:
+            break
+        change = told.planned.change
+        if isinstance(change, Run) and change.argv[0] == str(K0S):
+            words.append(change.argv[1])
+    return words
+
+
 def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, machine: Machine, tmp_path: Path) -> None:
     machine.script(looks=0, components=["kcm"])
     host = Host(machine.root, machine.environment, pace=0.01, own_address="127.0.0.1")
@@ -70,7 +85,12 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     steps = k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse(NEW)))
     planned = plan(host, steps)
     assert planned[-1].change.describe().startswith(f"wait until the node is Ready with v{NEW}+k0s.0")
-    list(apply(host, planned))
+    # Killed when k0s was stopped, it goes on; and no k0s has met what only the other version reads.
+    assert apply_until(host, steps, "stop") == ["config", "stop"]
+    assert b"version = 2" in (host.read(CONTAINERD_DROPIN) or b"")
+    steps = k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse(NEW)))
+    assert apply_until(host, steps, "never") == ["config", "install", "start"]
+    assert config_path(machine.place, NEW) == "/etc/k0s/certs.d"
     assert NodeReady(f"v{NEW}+k0s.0").lacking(host) is None
     status = Status.of(host)
     assert status is not None

@@ -16,7 +16,8 @@ command line or a unit may be written with the machine's folder in front or with
 `journalctl -u` says why), and serves a small Kubernetes API at admin.conf. `k0s kubectl` is the real kubectl, found
 on the PATH (the fixture `kubectl` sees to it), and it asks that API. `k0s worker` has no API; its token must be one.
 
-What lasts is below var/lib/k0s, and `k0s reset` removes it.
+What lasts is below var/lib/k0s, and `k0s reset` removes it. A service also ends when the process that made the
+machine has ended, so nothing is left of tests that were killed.
 
 **How the cluster moves.** Nothing happens by the clock: an object moves on when it is looked at. Each state lasts
 for `looks` looks. /readyz; then the Node becomes Ready; a Chart gets its version (out of `spec.extensions.helm` of

@@ -60,6 +60,8 @@ class Machine:
         ):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
+        (self.place.own / "owner").write_text(str(os.getpid()))
+
     @property
     def environment(self) -> dict[str, str]:
         """For the processes that are to believe in it."""

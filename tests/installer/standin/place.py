@@ -87,6 +87,14 @@ class Place:
     def script(self) -> Script:
         return Script.read(self.own / "script.json")
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the process that made the machine is gone."""
+        try:
+            return not Path(f"/proc/{(self.own / 'owner').read_text()}").exists()
+        except FileNotFoundError:
+            return True
+
     def log_call(self, *words: str) -> None:
         """Append to the list of calls."""
         self.own.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """How the cluster moves: an object goes on when it has been looked at often enough."""
 
-import base64
 import re
 import socket
 from collections import Counter
@@ -229,11 +228,6 @@ class Story:
         if secret and self._cluster.find(self._cluster.key("Secret", secret, "kcm-system")) is None:
             return f"the identity's Secret kcm-system/{secret} is not there"
         return ""
-
-
-def decoded(secret: Document) -> dict[str, str]:
-    """The content of a Secret."""
-    return {name: base64.b64decode(text).decode() for name, text in secret.get("data", {}).items()}
 
 
 def _condition(kind: str, holds: bool, reason: str, message: str) -> Document:
