@@ -8,24 +8,27 @@ fail() { printf 'install-worker: %s\n' "$*" >&2; exit 3; }
 
 token=${1:-}
 here=$(cd "$(dirname "$0")" && pwd)
-k0s=/usr/local/bin/k0s
+root=${K0RDENTD_ROOT:-} # a folder that stands for the whole machine, for tests
+k0s=$root/usr/local/bin/k0s
 kept=/etc/k0s/join-token
+units=$root/etc/systemd/system
 anchor=k0rdentd-registry.crt
 
 [ "$(id -u)" -eq 0 ] || fail 'only root may do this: run it with sudo'
-[ ! -e /etc/systemd/system/k0scontroller.service ] || fail 'this machine is a controller of a cluster'
+[ ! -e "$units/k0scontroller.service" ] || fail 'this machine is a controller of a cluster'
 
-joined() { [ -e /var/lib/k0s/kubelet.conf ]; }
+connected() { "$k0s" status -o json 2>/dev/null | grep -q '"Success": *true'; }
+joined() { [ -e "$root/var/lib/k0s/kubelet.conf" ] || connected; }
 if ! joined && { [ -z "$token" ] || [ ! -s "$token" ]; }; then
     fail "name the file with the token: a controller prints one with 'k0s token create --role worker --expiry 1h'"
 fi
 
 # Beside its place first, so that nobody ever sees half of it.
 place() {
-    mkdir -p "$(dirname "$2")"
-    cp "$1" "$2.partial"
-    chmod "$3" "$2.partial"
-    mv "$2.partial" "$2"
+    mkdir -p "$(dirname "$root$2")"
+    (umask 077 && cp "$1" "$root$2.partial") # it may be a secret
+    chmod "$3" "$root$2.partial"
+    mv "$root$2.partial" "$root$2"
 }
 
 say 'trusting the registry'
@@ -44,17 +47,17 @@ say 'having containerd pull from the registry'
 done
 
 if ! cmp -s "$here/k0s" "$k0s"; then
-    if [ -e "$k0s" ] && [ ! -e /etc/systemd/system/k0sworker.service ]; then
+    if [ -e "$k0s" ] && [ ! -e "$units/k0sworker.service" ]; then
         fail "$k0s is another k0s, which was not installed by this script: remove it first"
     fi
     say 'placing k0s'
-    place "$here/k0s" "$k0s" 0755
+    place "$here/k0s" /usr/local/bin/k0s 0755
 fi
 
 if ! joined; then
     place "$token" "$kept" 0600
 fi
-if [ ! -e /etc/systemd/system/k0sworker.service ]; then
+if [ ! -e "$units/k0sworker.service" ]; then
     say 'installing the service'
     "$k0s" install worker --token-file "$kept"
 fi
@@ -64,10 +67,10 @@ fi
 
 say 'waiting for the node to join (up to 10 minutes)'
 tries=0
-until joined && "$k0s" status >/dev/null 2>&1; do
+until connected; do
     tries=$((tries + 1))
     [ "$tries" -lt 300 ] || fail "it did not join; 'journalctl -u k0sworker' tells why. Run this again to go on"
     sleep 2
 done
-rm -f "$kept"
+rm -f "$root$kept"
 say 'joined'

@@ -11,6 +11,7 @@ import yaml
 from tests.conftest import Server
 from tests.installer.sites import host_of
 from tests.installer.standin.machine import Machine
+from tests.installer.standin.token import create
 from tests.installer.test_install_cli import NAME, Installer, registry
 
 __all__ = ["registry"]
@@ -75,7 +76,21 @@ def test_a_worker_can_do_without_k0rdentd(machine: Machine, registry: Server) ->
     assert (exported / "k0s").read_bytes() == machine.k0s_program("1.32.8")
     assert "version = 2" in (exported / "etc/k0s/containerd.d/k0rdentd.toml").read_text()
     assert f"127.0.0.1:{registry.port}" in (exported / "etc/k0s/certs.d/quay.io/hosts.toml").read_text()
-    assert (exported / "registry-ca.crt").read_bytes().startswith(b"-----BEGIN")
+    node = another(machine, registry, "node")
+    token = node.machine.root / "root/token"
+    token.write_text(create(node.machine.place, "worker", "1h", {"address": "192.0.2.1"}))
+    shown = ""
+    for words in ([], [token], []):
+        ran = subprocess.run(
+            [exported / "install-worker.sh", *words], env=node.environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == (0 if words or "joined" in shown else 3), ran.stdout + ran.stderr
+        shown = ran.stdout
+    assert (node.machine.root / "usr/local/bin/k0s").read_bytes() == machine.k0s_program("1.32.8")
+    hosts = node.machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
+    assert stat.S_IMODE(hosts.stat().st_mode) == 0o644
+    assert not (node.machine.root / "etc/k0s/join-token").exists()
+    node.machine.stop()
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash", "shellcheck"])
