@@ -7,7 +7,7 @@ BUNDLE ?=
 KEY ?=
 SIZE ?= 200MB
 # Real clients for the tests, peers for the bench.
-CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2
+CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2 shellcheck
 PEERS := docker-registry nginx-light wrk
 
 .DEFAULT_GOAL := help

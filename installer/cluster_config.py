@@ -90,6 +90,7 @@ def _storage(settings: Settings, address: str) -> dict[str, object]:
 def _chart(settings: Settings, chart: ChartPlace) -> dict[str, object]:
     helm = settings.k0rdent.helm
     values = merged(chart.values, helm.values)
+    shown = {"values": _Block(yaml.safe_dump(values, sort_keys=False))} if values else {}
     return {
         "name": CHART,
         "chartname": chart.location,
@@ -97,7 +98,7 @@ def _chart(settings: Settings, chart: ChartPlace) -> dict[str, object]:
         "namespace": helm.namespace,
         # k0s' own is ten minutes, and then it removes what is still pulling images.
         "timeout": format_duration(helm.timeout),
-        "values": _Block(yaml.safe_dump(values, sort_keys=False) if values else ""),
+        **shown,
     }
 
 

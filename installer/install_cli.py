@@ -127,7 +127,8 @@ def install(
     else:
         with host.alone(LOCK):
             carry_out(host, steps)
-        click.echo("installed: 'k0rdentd status' tells how it is, 'k0rdentd expose-ui' opens the user interface")
+        more = "" if join else ", 'k0rdentd expose-ui' opens the user interface"
+        click.echo(f"installed: 'k0rdentd status' tells how it is{more}")
 
 
 @click.command()

@@ -22,7 +22,9 @@ To make another machine a node of the cluster of {server}:
     scp -r {folder} NODE:
     ssh NODE
     cd {folder}
-    sudo k0rdentd -c {role}.yaml install --join --mode {role}
+    sudo k0rdentd -c worker.yaml install {online}--join --mode worker
+
+or, for one more controller, with controller.yaml and --mode controller.
 
 The tokens work for {expiry}. Whoever has them can join the cluster: remove this folder everywhere afterwards.
 """
@@ -60,7 +62,8 @@ def join_files(
             ExportedFile(f"{role}.yaml", yaml.safe_dump(document, sort_keys=False).encode(), _PRIVATE),
             ExportedFile(f"{role}-token", _token(host, role, expiry), _PRIVATE),
         ]
-    readme = _README.format(server=server, folder=folder, role="worker", expiry=expiry)
+    online = "" if "airgap" in shared else "--online "
+    readme = _README.format(server=server, folder=folder, online=online, expiry=expiry)
     return [*files, ExportedFile("README", readme.encode())]
 
 

@@ -32,6 +32,8 @@ class Wishes:
     k0rdent_version: ChartVersion | None = None
     replace_k0s: bool = False
     k0s_binary: Path | None = None
+    embedded: K0sSource | None = None
+    """The k0s that this program brings along, used where it is of the version that is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +130,20 @@ def _own_port(settings: Settings) -> int:
 
 
 def _k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None, here: K0sHere) -> K0sSource:
-    asked = wishes.k0s_version or settings.k0s.version
+    asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
     if registry is not None:
-        version = choose(registry.tags(REPOSITORY), asked, here.version, registry.address)
-        image = ImageBinary(registry, version, host.architecture())
-        return image if wishes.k0s_binary is None else _file(host, wishes.k0s_binary, version)
+        preferred = here.version or (embedded.version if embedded else None)
+        asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
+    elif asked is None and embedded is not None:
+        asked = embedded.version
     if asked is None:
         raise SourceUnusable("no bundle says which k0s is needed: set k0s.version, such as v1.32.8+k0s.0")
     if wishes.k0s_binary is not None:
         return _file(host, wishes.k0s_binary, asked)
-    return DownloadedBinary(asked, host.architecture())
+    if embedded is not None and embedded.version == asked:
+        return embedded
+    architecture = host.architecture()
+    return DownloadedBinary(asked, architecture) if registry is None else ImageBinary(registry, asked, architecture)
 
 
 def _file(host: Host, path: Path, version: K0sVersion) -> FileBinary:
