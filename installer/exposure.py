@@ -10,7 +10,7 @@ from installer.changes import Change
 from installer.errors import ClusterRefuses, WillNot
 from installer.host import Host
 from installer.kube import Cluster, Manifest, Object
-from installer.objects import ensure_object
+from installer.objects import DeleteObject, ensure_object
 
 NAME = "k0rdentd-ui"
 _UI = "k0rdent-ui"
@@ -28,6 +28,18 @@ class UiExposed:
 
     def changes(self, host: Host) -> Iterator[Change]:
         yield from ensure_object(host, exposing(find_ui(Cluster(host), self.namespace), self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class UiHidden:
+    """The user interface answers inside the cluster alone, as the chart has it."""
+
+    namespace: str
+    title: str = "user interface of k0rdent"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        if Cluster(host).find("services", NAME, self.namespace) is not None:
+            yield DeleteObject("services", NAME, self.namespace)
 
 
 def find_ui(cluster: Cluster, namespace: str) -> Object:

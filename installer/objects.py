@@ -89,6 +89,26 @@ class PatchObject:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Have no such object."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+    replaces: tuple[Replaced, ...] = ()
+
+    def describe(self) -> str:
+        return f"delete {self.kind} {self.namespace}/{self.name}"
+
+    def difference(self, host: Host) -> Iterator[str]:
+        return iter(())
+
+    def make(self, host: Host) -> Iterable[str]:
+        Cluster(host).delete(self.kind, self.name, self.namespace)
+        return ()
+
+
 def ensure_object(host: Host, manifest: Manifest) -> Iterator[Change]:
     """What it takes until the object is as given; nothing if it is."""
     live = find_known(Cluster(host), manifest)

@@ -3,7 +3,7 @@
 import pytest
 
 from installer.errors import WillNot
-from installer.exposure import NAME, UiExposed, addresses
+from installer.exposure import NAME, UiExposed, UiHidden, addresses
 from installer.host import Host
 from installer.kube import Cluster
 from installer.plan import apply, plan
@@ -32,3 +32,6 @@ def test_the_user_interface_is_exposed_once(machine: Machine, host: Host) -> Non
     assert addresses(cluster, "kcm-system") == ["http://192.0.2.10:30080/"]
     done = k0rdentd("expose-ui", "--root", machine.root, "--port", "31000", env=machine.environment)
     assert done.stdout.splitlines()[-1] == "http://192.0.2.10:31000/", done.stderr
+    list(apply(host, plan(host, [UiHidden("kcm-system")])))
+    assert plan(host, [UiHidden("kcm-system")]) == []
+    assert cluster.find("services", "kcm-k0rdent-ui", "kcm-system") is not None
