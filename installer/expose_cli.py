@@ -6,8 +6,8 @@ from installer.exposure import UiExposed, UiHidden, addresses
 from installer.host import Host
 from installer.install_cli import carry_out, host_options, require_root, show
 from installer.kube import Cluster
+from installer.lock import alone
 from installer.options import settings_here
-from installer.paths import LOCK
 from installer.plan import Step, plan
 
 
@@ -32,7 +32,7 @@ def expose_ui(context: click.Context, port: int | None, remove: bool, dry_run: b
         show(host, plan(host, steps))
         return
     require_root()
-    with host.alone(LOCK):
+    with alone(host):
         carry_out(host, steps)
     for address in () if remove else addresses(Cluster(host), namespace):
         click.echo(address)

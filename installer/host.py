@@ -1,6 +1,5 @@
 """The machine that is installed on: its files, its programs, its clock. Nothing else in the installer touches it."""
 
-import fcntl
 import os
 import platform
 import shutil
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from installer.errors import CommandFailed, HostRefuses, InstallFailed
+from installer.errors import CommandFailed, HostRefuses
 
 K0RDENTD = (sys.executable, "-m", "installer.command")
 """This program, to be run for another of its commands."""
@@ -268,26 +267,6 @@ class Host:
     def now(self) -> float:
         """Seconds that only go forward."""
         return time.monotonic()
-
-    @contextmanager
-    def alone(self, lock: Path) -> Iterator[None]:
-        """Keep a second installer off this host.
-
-        Raises:
-            InstallFailed: one is at work.
-        """
-        with _refusals(f"lock {lock}"):
-            self.at(lock).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.at(lock), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise InstallFailed("another installation or removal is at work on this host: wait for it") from error
-        try:
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def shown(argv: Sequence[str]) -> str:

@@ -12,8 +12,8 @@ from installer.errors import InstallFailed, WillNot
 from installer.host import Host
 from installer.installation import anchored, install_steps
 from installer.journal import JOURNAL
+from installer.lock import alone
 from installer.options import settings_here
-from installer.paths import LOCK
 from installer.plan import Planned, Step, apply, plan
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
@@ -125,7 +125,7 @@ def install(
     if dry_run:
         show(host, plan(host, steps))
     else:
-        with host.alone(LOCK):
+        with alone(host):
             carry_out(host, steps)
         more = "" if join else ", 'k0rdentd expose-ui' opens the user interface"
         click.echo(f"installed: 'k0rdentd status' tells how it is{more}")
@@ -153,7 +153,7 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     if dry_run:
         show(host, plan(host, steps))
         return
-    with host.alone(LOCK):
+    with alone(host):
         carry_out(host, steps)
     for record in changed_since(host):
         kept = f"; what was there before is {record.content}" if record.digest else ""

@@ -10,8 +10,8 @@ import click
 from installer.errors import CommandFailed
 from installer.host import Host
 from installer.install_cli import carry_out, host_options, read_version, require_root, show
+from installer.lock import alone
 from installer.options import settings_here
-from installer.paths import LOCK
 from installer.plan import Step, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
@@ -106,7 +106,7 @@ def _upgrade(
     if dry_run:
         show(host, plan(host, found))
         return
-    with host.alone(LOCK):
+    with alone(host):
         carry_out(host, found)
     click.echo("upgraded: 'k0rdentd status' tells how it is")
 

@@ -21,19 +21,10 @@ def airgap_values(registry: str, *, nested: bool) -> dict[str, object]:
     `nested` says where the chart looks for cert-manager and its like: below `regional`, or at the top.
     """
     parts: dict[str, object] = {name: _on(registry, values) for name, values in _UPSTREAM_PARTS.items()}
-    telemetry = {
-        "mode": "disabled",
-        "controller": {"image": {"repository": f"{registry}/kcm-telemetry"}},
-    }
-    values: dict[str, object] = {
-        "controller": {
-            "templatesRepoURL": f"oci://{registry}/charts",
-            "globalRegistry": registry,
-            "globalK0sURL": f"https://{registry}/files",
-            "k0sURLCertSecret": CA_SECRET,
-            "registryCertSecret": CA_SECRET,
-            "defaultHelmTimeout": "30m",
-        },
+    telemetry = {"mode": "disabled", "controller": {"image": {"repository": f"{registry}/kcm-telemetry"}}}
+    regional = {"telemetry": telemetry, **parts}
+    own: dict[str, object] = {
+        "controller": _controller(registry),
         "image": {"repository": f"{registry}/kcm-controller"},
         "flux2": {
             "helmController": {"image": f"{registry}/fluxcd/helm-controller"},
@@ -44,8 +35,19 @@ def airgap_values(registry: str, *, nested: bool) -> dict[str, object]:
         "k0rdent-ui": {"image": {"repository": f"{registry}/k0rdent-ui"}},
         "datasourceController": {"image": {"repository": f"{registry}/datasource-controller"}},
     }
-    regional = {"telemetry": telemetry, **parts}
-    return values | ({"regional": regional} if nested else parts)
+    return own | ({"regional": regional} if nested else parts)
+
+
+def _controller(registry: str) -> dict[str, object]:
+    """k0rdent's own: its templates, and what it hands on to child clusters."""
+    return {
+        "templatesRepoURL": f"oci://{registry}/charts",
+        "globalRegistry": registry,
+        "globalK0sURL": f"https://{registry}/files",
+        "k0sURLCertSecret": CA_SECRET,
+        "registryCertSecret": CA_SECRET,
+        "defaultHelmTimeout": "30m",
+    }
 
 
 def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -9,7 +9,7 @@ import yaml
 
 from bench.archive import files
 from bench.layout import chart, image, layer
-from installer.paths import LOCK
+from installer.lock import alone
 from registry.storage.store import Store
 from tests.conftest import COMMAND, Server, serving
 from tests.images import publish
@@ -135,7 +135,7 @@ def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
 
 
 def test_a_second_installer_stays_outside(k0rdentd: Installer, machine: Machine) -> None:
-    with host_of(machine).alone(LOCK):
+    with alone(host_of(machine)):
         assert "another installation" in k0rdentd("install", code=3)
 
 
