@@ -148,10 +148,11 @@ def _k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None
 
 def _file(host: Host, path: Path, version: K0sVersion) -> FileBinary:
     """A file of the operator's, after a look at what it is."""
-    text = host.call((str(path), "version")).strip()
+    file = path.absolute()
+    text = host.call((str(file), "version")).strip()
     if text != version:
-        raise SourceUnusable(f"{path} is k0s {text}, and {version} is needed: bring that one")
-    return FileBinary(host.at(path), version)
+        raise SourceUnusable(f"{file} is k0s {text}, and {version} is needed: bring that one")
+    return FileBinary(host.at(file), version)
 
 
 def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None) -> str:

@@ -1,5 +1,6 @@
 """What every step promises: planning changes nothing, applying does what was listed, and then nothing is left."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from installer import outline
-from installer.changes import PlaceFile, Run, Wait, WriteFile
+from installer.changes import PlaceFile, Replaced, Run, Wait, WriteFile
 from installer.errors import WillNot
 from installer.host import Host
 from installer.journal import keep
@@ -17,6 +18,7 @@ from installer.plan import Planned, Step, apply, plan
 from installer.settings_types import K0sVersion
 from installer.site import Site
 from installer.steps.containerd import Mirrors
+from installer.steps.removal import K0sGone
 from tests.installer.sites import ADDRESS, host_of, site, tree
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
@@ -166,3 +168,17 @@ def test_a_containerd_configuration_that_is_not_k0s_own_is_told_before_anything_
     (machine.root / "etc/k0s/containerd.toml").write_text("version = 2\n")
     with pytest.raises(WillNot, match="move it away"):
         plan(host_of(machine), outline.controller(site(machine)))
+
+
+@pytest.mark.parametrize(("members", "leaves"), [(["{name}"], False), (["{name}", "other"], True), (["other"], False)])
+def test_a_controller_takes_leave_of_the_others(machine: Machine, members: list[str], leaves: bool) -> None:
+    host = host_of(machine)
+    keep(host, [Replaced(K0S, None)])
+    listed = {"members": {each.format(name=host.name()): "https://192.0.2.1:2380" for each in members}}
+    status = {"Version": "v1.32.8+k0s.0", "Role": "controller"}
+    program = machine.root / "usr/local/bin/k0s"
+    cases = f"status) echo '{json.dumps(status)}';; etcd) echo '{json.dumps(listed)}';;"
+    program.write_text(f"#!/bin/sh\ncase $1 in {cases} esac\n")
+    program.chmod(0o755)
+    words = [each.change.argv[1:] for each in plan(host, [K0sGone()]) if isinstance(each.change, Run)]
+    assert words[: 1 + leaves] == ([("etcd", "leave")] if leaves else []) + [("stop",)]
