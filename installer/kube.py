@@ -193,8 +193,13 @@ def title(manifest: Manifest) -> str:
 
 
 def holds(live: object, wanted: object) -> bool:
-    """Whether all that is wanted is so; what else the server has does not matter, except where wanted is nothing."""
-    if isinstance(wanted, Mapping) and wanted and isinstance(live, Mapping):
+    """Whether all that is wanted is so; what else the server has does not matter, except where wanted is nothing.
+
+    Controllers write `{}` back as `{selector: {}}`, which is the same to them; `{selector: {matchLabels: {}}}` is not.
+    """
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        if not wanted:
+            return not any(live.values())
         return all(key in live and holds(live[key], value) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(live, list) and len(live) == len(wanted):
         return all(holds(old, new) for old, new in zip(live, wanted, strict=True))

@@ -129,7 +129,9 @@ def test_an_api_server_that_cannot_answer_now_is_asked_again(controller: Host, r
         ({"a": {"b": 1, "c": 1}}, {"a": {"b": 1}}, True),
         ({"a": {"b": 1}}, {"a": {"c": 1}}, False),
         ({"a": {}}, {"a": {}}, True),
-        ({"a": {"selector": {}}}, {"a": {}}, False),
+        ({"a": {"selector": {}, "names": None}}, {"a": {}}, True),
+        ({"a": {"selector": {"matchLabels": {}}}}, {"a": {}}, False),
+        ({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 1}]}, True),
         ({"a": [1, 2]}, {"a": [1]}, False),
     ],
 )
