@@ -95,7 +95,11 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
     help="An executable of k0s; the registry's, or with --online the one of k0s' releases, if left out.",
 )
 @click.option(
-    "--online", is_flag=True, envvar="K0RDENTD_ONLINE", help="Use the internet, and no registry of this site."
+    "--online/--airgap",
+    default=False,
+    show_default=True,
+    envvar="K0RDENTD_ONLINE",
+    help="Whether all comes from the internet, or from the registry of this site.",
 )
 @host_options
 @click.pass_context
