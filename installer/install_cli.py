@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from installer import outline
+from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
 from installer.host import Host
 from installer.installation import anchored, install_steps
@@ -20,6 +21,7 @@ from installer.site import Wishes
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters
 
+_ROUNDS = 3
 _host_options = (
     click.option(
         "--root",
@@ -184,15 +186,17 @@ def carry_out(host: Host, steps: Sequence[Step]) -> None:
     Raises:
         InstallFailed: something is.
     """
-    for told in apply(host, plan(host, steps)):
-        place = f"[{told.number}/{told.total}]"
-        click.echo(
-            f"{place} {told.note}" if told.note else f"{place} {told.planned.step}: {told.planned.change.describe()}"
-        )
-    left = plan(host, steps)
-    if left:
+    planned = plan(host, steps)
+    for _ in range(_ROUNDS):
+        for told in apply(host, planned):
+            what = told.note or f"{told.planned.step}: {told.planned.change.describe()}"
+            click.echo(f"[{told.number}/{told.total}] {what}")
+        planned = plan(host, steps)
+        if not planned or not all(isinstance(each.change, Wait) for each in planned):
+            break  # what was ready for a moment is waited for once more; nothing else has to be done twice
+    if planned:
         raise InstallFailed(
-            f"{len(left)} changes had to be made again, the first one: {left[0].change.describe()}; "
+            f"{len(planned)} changes had to be made again, the first one: {planned[0].change.describe()}; "
             "run the same command again, and see what undoes them"
         )
 
