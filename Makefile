@@ -15,7 +15,7 @@ BUILD = $(BIN)/python -m installer.packaging.cli --arch $(ARCH) $(if $(WHEELHOUS
 AIRGAP = $(if $(FROM_BUNDLE),--from-bundle $(FROM_BUNDLE)) $(if $(K0S_BINARY),--k0s-binary $(K0S_BINARY)) \
 	$(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 # Real clients for the tests, peers for the bench.
-CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2
+CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2 shellcheck
 PEERS := docker-registry nginx-light wrk
 
 .DEFAULT_GOAL := help

@@ -26,15 +26,29 @@ from registry.oci.errors import Failure
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
     "bundle": "loader.cli:bundle",
+    "config": "installer.config_cli:config",
+    "doctor": "installer.status_cli:doctor",
+    "expose-ui": "installer.expose_cli:expose_ui",
+    "export-join-config": "installer.export_cli:export_join_config",
+    "export-worker-artifacts": "installer.export_cli:export_worker_artifacts",
+    "install": "installer.install_cli:install",
     "load": "loader.cli:load",
+    "preflight": "installer.preflight_cli:preflight",
     "registry": "registry.cli:registry",
     "self": "installer.self_cli:own",
     "show-flavor": "installer.cli:show_flavor",
+    "status": "installer.status_cli:status",
     "store": "registry.store_cli:store",
+    "support-bundle": "installer.support_cli:bundle",
+    "uninstall": "installer.install_cli:uninstall",
+    "upgrade": "installer.upgrade_cli:upgrade",
     "version": "installer.cli:version",
 }
 # Options of the root command, and what the configuration file calls them.
 _LOG_KEYS = {"debug": "debug", "log_level": "logLevel", "log_format": "logFormat"}
+# They read the file for themselves, since they must also work where it is broken.
+_NO_FILE_NEEDED = frozenset({"config", "support-bundle"})
+_EARLIER_WORDS = {"warn": "warning"}
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -78,12 +92,14 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
     """k0s and k0rdent on machines without internet: load a bundle, serve it, install from it."""
     ctx.obj = LogSettings("debug" if debug else log_level, log_format)
     logging.config.dictConfig(logging_config(ctx.obj))
+    name = ctx.invoked_subcommand or ""
+    if name in _NO_FILE_NEEDED:
+        return
     said = ctx.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
     sections = read_config(config_file, required=said)
     refuse_unknown_sections(sections, frozenset(_COMMANDS), config_file)
     ctx.obj = _log_settings(ctx, sections, config_file)
     logging.config.dictConfig(logging_config(ctx.obj))
-    name = ctx.invoked_subcommand or ""
     command = root.get_command(ctx, name)
     if command is not None and name in sections:
         ctx.default_map = {name: option_defaults(sections[name], name, command, config_file)}
@@ -98,7 +114,7 @@ def _log_settings(ctx: click.Context, sections: Mapping[str, object], path: Path
         found[name] = ctx.params.get(name)
         if key in sections and ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT:
             try:
-                found[name] = option.type_cast_value(ctx, sections[key])
+                found[name] = option.type_cast_value(ctx, _EARLIER_WORDS.get(str(sections[key]), sections[key]))
             except click.BadParameter as error:
                 raise ConfigurationInvalid(f"{path}: {key}: {error.message}") from error
     return LogSettings("debug" if found["debug"] else str(found["log_level"]), str(found["log_format"]))

@@ -11,7 +11,7 @@ from registry.oci.errors import Failure
 DEFAULT_CONFIG_FILE = Path("/etc/k0rdentd/k0rdentd.yaml")
 
 # What the installer reads for itself; the other sections are named like commands.
-_INSTALLER_SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "debug", "logLevel", "logFormat"})
+SECTIONS = frozenset({"k0s", "k0rdent", "airgap", "join", "credentials", "debug", "logLevel", "logFormat"})
 
 
 class ConfigurationInvalid(Failure):
@@ -28,13 +28,13 @@ def read_config(path: Path, *, required: bool) -> dict[str, object]:
     """
     if not required and not path.exists():
         return {}
-    import yaml  # noqa: PLC0415  # 10 ms, which a command without a file need not wait for
+    from installer import strict_yaml  # noqa: PLC0415  # 10 ms, which a command without a file need not wait for
 
     try:
-        document = yaml.safe_load(path.read_bytes()) or {}
+        document = strict_yaml.load(path.read_bytes()) or {}
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigurationInvalid(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationInvalid(f"{path} must hold sections such as 'registry:'")
@@ -47,7 +47,7 @@ def refuse_unknown_sections(sections: dict[str, object], commands: frozenset[str
     Raises:
         ConfigurationInvalid: one is neither the installer's nor a command's.
     """
-    known = commands | _INSTALLER_SECTIONS
+    known = commands | SECTIONS
     for section in sections:
         if section not in known:
             raise ConfigurationInvalid(f"{path}: unknown section {section!r}; known are {', '.join(sorted(known))}")
@@ -63,7 +63,7 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
         return {}
     if not isinstance(section, dict):
         raise ConfigurationInvalid(f"{path}: {name} must be a mapping of options")
-    options = {_camel(option.name or ""): option for option in command.params if isinstance(option, click.Option)}
+    options = {camel(option.name or ""): option for option in command.params if isinstance(option, click.Option)}
     defaults: dict[str, object] = {}
     for key, value in section.items():
         if key not in options:
@@ -75,6 +75,6 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     return defaults
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     """`bundle_path` to `bundlePath`."""
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)

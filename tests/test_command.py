@@ -26,7 +26,20 @@ def test_help_names_every_command(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["load", "registry", "bundle", "bundle inspect", "bundle version", "store", "store ls", "version"]
+    "command",
+    [
+        "load",
+        "registry",
+        "bundle",
+        "bundle inspect",
+        "bundle version",
+        "store",
+        "store ls",
+        "upgrade",
+        "upgrade k0s",
+        "expose-ui",
+        "version",
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     assert k0rdentd(*command.split(), "--help").returncode == 0

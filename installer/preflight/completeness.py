@@ -1,0 +1,161 @@
+"""Whether the registry has every image that k0s and the charts in it will ask for, for this machine's architecture."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from installer.binary import REPOSITORY, ImageBinary
+from installer.chart import Chart
+from installer.errors import CommandFailed, SourceUnusable
+from installer.host import Host
+from installer.k0s import installed_version
+from installer.paths import K0S
+from installer.preflight.chart_images import ChartImages, chart_images
+from installer.preflight.finding import Finding, fatal, note, warning
+from installer.preflight.images import ImageName
+from installer.remote import Remote
+from installer.settings import Settings
+from installer.values import airgap_values, merged
+from installer.versions import choose
+
+_CHARTS = "charts/"
+_AT_ONCE = 8
+_TOLD = 10
+_LOAD = "load a bundle that has it ('k0rdentd load'), or copy it ('k0rdentd store copy')"
+_SYSTEM = "k0s' own images"
+# Of charts and artifacts; images have a platform.
+_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """An image that the registry cannot serve, why, and who will ask for it."""
+
+    image: ImageName
+    why: str
+    wanted_by: tuple[str, ...]
+
+
+def check_images(host: Host, remote: Remote, settings: Settings) -> Iterator[Finding]:
+    """What is missing; k0s' list is exact, and charts name images that are not always used.
+
+    Raises:
+        SourceUnusable: the registry cannot be asked.
+    """
+    charts, broken = read_charts(remote, settings)
+    wanted = {
+        image: [each.chart for each in charts if image in each.images] for each in charts for image in each.images
+    }
+    try:
+        for image in system_images(host, remote, settings):
+            wanted.setdefault(image, []).append(_SYSTEM)
+    except (SourceUnusable, CommandFailed) as error:
+        yield warning("images", f"k0s' own images are not known: {error}", "bring a k0s of the bundle's version")
+    for absence in missing_images(remote, host.architecture(), wanted):
+        yield _told(absence)
+    yield from broken
+    unknown = sum(each.unknown for each in charts)
+    if unknown:
+        what = (
+            f"{len(wanted)} images looked for; {unknown} lines of {len(charts)} charts' templates name more or the same"
+        )
+        yield note("images", f"{what}, which only rendering would tell")
+
+
+def _told(absence: Absence) -> Finding:
+    users = ", ".join(absence.wanted_by[:_TOLD])
+    what = f"{absence.image} is not in the registry for this machine ({absence.why}); wanted by {users}"
+    return fatal("images", what, _LOAD) if _SYSTEM in absence.wanted_by else warning("images", what, _LOAD)
+
+
+def read_charts(remote: Remote, settings: Settings) -> tuple[list[ChartImages], list[Finding]]:
+    """What each chart in the registry names; those that cannot be read are findings."""
+    found, broken = [], []
+    for repository in remote.repositories():
+        for tag in remote.tags(repository) if repository.startswith(_CHARTS) else ():
+            try:
+                found.append(_images_of(remote, repository, tag, settings))
+            except SourceUnusable as error:
+                broken.append(warning("images", str(error), "load the bundle again"))
+    return found, broken
+
+
+def _images_of(remote: Remote, repository: str, tag: str, settings: Settings) -> ChartImages:
+    """k0rdent's own chart is read with the values that it will be installed with, all others with their own."""
+    chart = Chart.fetch(remote, repository, tag)
+    place = f"{repository.removeprefix(_CHARTS)} {chart.version}"
+    if chart.name != settings.k0rdent.helm.chart.rpartition("/")[2]:
+        return chart_images(chart.archive, place)
+    values = merged(airgap_values(remote.address, nested=chart.nested), settings.k0rdent.helm.values)
+    return chart_images(chart.archive, place, values)
+
+
+def system_images(host: Host, remote: Remote, settings: Settings) -> list[ImageName]:
+    """What `k0s airgap list-images` prints: by the k0s of this host, or else by the one in the registry.
+
+    Raises:
+        SourceUnusable: there is no such k0s.
+        CommandFailed: it does not tell.
+    """
+    installed = installed_version(host)
+    if installed is not None and settings.k0s.version in (None, installed):
+        return _listed(host, K0S)
+    version = choose(remote.tags(REPOSITORY), settings.k0s.version, None, remote.address)
+    with TemporaryDirectory(prefix="k0rdentd-", dir=host.at(Path("/var/tmp"))) as folder:  # noqa: S108  # made private
+        program = Path(folder) / "k0s"
+        with program.open("wb") as file:
+            for piece in ImageBinary(remote, version, host.architecture()).pieces():
+                file.write(piece)
+        program.chmod(0o700)
+        return _listed(host, Path("/var/tmp") / program.relative_to(host.at(Path("/var/tmp"))))  # noqa: S108
+
+
+def _listed(host: Host, program: Path) -> list[ImageName]:
+    text = host.call((str(program), "airgap", "list-images", "--all"))
+    found = [ImageName.parse(line) for line in text.split()]
+    if not found or None in found:
+        raise CommandFailed(f"'{program} airgap list-images' tells what nobody understands: {text[:200]!r}")
+    return [image for image in found if image]
+
+
+def missing_images(remote: Remote, architecture: str, wanted: dict[ImageName, list[str]]) -> Iterable[Absence]:
+    """Those that the registry cannot serve."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        reasons = threads.map(partial(_lacking, remote, architecture), wanted)
+        return [
+            Absence(image, why, tuple(users))
+            for (image, users), why in zip(wanted.items(), reasons, strict=True)
+            if why
+        ]
+
+
+def _lacking(remote: Remote, architecture: str, image: ImageName) -> str | None:
+    """Why no place of the registry serves the image; None if one does."""
+    reasons = []
+    for place in image.places:
+        try:
+            _check_platform(remote, place, image.reference, architecture)
+        except SourceUnusable as error:
+            reasons.append(
+                str(error).partition(": ")[0].removeprefix(f"{remote.address} ").removeprefix(remote.address)
+            )
+        else:
+            return None
+    return reasons[0]
+
+
+def _check_platform(remote: Remote, repository: str, reference: str, architecture: str) -> None:
+    """Know that it is there; an image without an index says in its config what it is for."""
+    manifest = remote.image(repository, reference, architecture)
+    if manifest.config is None or manifest.config.media_type not in _CONFIGS:
+        return
+    try:
+        said = json.loads(b"".join(remote.blob(repository, manifest.config))).get("architecture")
+    except (ValueError, AttributeError) as error:
+        raise SourceUnusable(f"its config cannot be read: {error}") from error
+    if said not in (None, "", architecture):
+        raise SourceUnusable(f"it is for {said}")

@@ -1,0 +1,193 @@
+"""What is to be installed, found out before anything is planned: from the settings, the registry and the host."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
+from installer.chart import Chart
+from installer.cluster_config import ChartPlace, cluster_config, installed_config, part
+from installer.errors import SourceUnusable, WillNot
+from installer.host import Host
+from installer.journal import JOURNAL
+from installer.paths import CHARTS, STARTED_WITH
+from installer.remote import Remote, fingerprint, own_ca
+from installer.settings import Settings
+from installer.settings_types import ChartVersion, K0sVersion
+from installer.steps.k0rdent import CHART
+from installer.values import airgap_values
+from installer.versions import K0sHere, check_replacement, choose
+from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
+
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a command line says beyond the settings."""
+
+    online: bool = False
+    k0s_version: K0sVersion | None = None
+    k0rdent_version: ChartVersion | None = None
+    replace_k0s: bool = False
+    k0s_binary: Path | None = None
+    embedded: K0sSource | None = None
+    """The k0s that this program brings along, used where it is of the version that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that steps are made of."""
+
+    settings: Settings
+    address: str
+    """This node's, by which others reach it."""
+    k0s: K0sSource
+    registry: Remote | None
+    chart: Chart | None
+    k0s_config: bytes = field(repr=False)
+    k0rdent_version: str
+
+    @property
+    def ca(self) -> bytes | None:
+        """The registry's."""
+        return None if self.registry is None else self.registry.ca
+
+
+def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
+    """Look at everything, and change nothing.
+
+    Raises:
+        SourceUnusable: something cannot be had.
+        WillNot: the host holds what must not be overwritten.
+    """
+    address = node_address(host, settings)
+    registry = None if wishes.online else find_registry(host, settings, address)
+    here = K0sHere.of(host)
+    k0s = _k0s(host, settings, wishes, registry, here)
+    unfinished = host.look(JOURNAL) is not None
+    check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=unfinished)
+    version = _k0rdent_version(host, settings, wishes, registry)
+    chart = None if registry is None else Chart.fetch(registry, chart_repository(settings), version)
+    config = cluster_config(
+        settings, address, registry.address if registry else None, _place(settings, registry, chart, version)
+    )
+    return Site(settings, address, k0s, registry, chart, config, version)
+
+
+def node_address(host: Host, settings: Settings) -> str:
+    """The address of this node for the others.
+
+    Raises:
+        SourceUnusable: nobody knows.
+    """
+    address = settings.k0s.api.address or host.address()
+    if address is None:
+        raise SourceUnusable("this machine has no route to others, so its address is not known: set k0s.api.address")
+    return str(address)
+
+
+def find_registry(host: Host, settings: Settings, address: str) -> Remote:
+    """The registry under the address by which all nodes reach it, after it has proven to be who it should be.
+
+    Raises:
+        SourceUnusable: it does not answer, or as somebody else.
+    """
+    said = settings.registry_address
+    where = str(said) if said else f"{f'[{address}]' if ':' in address else address}:{_own_port(settings)}"
+    remote = Remote(where, _ca(host, settings, said.host if said else None, int(where.rpartition(":")[2])))
+    remote.ping()
+    return remote
+
+
+def chart_repository(settings: Settings) -> str:
+    """Where the registry has k0rdent's chart: bundles have all charts in one place."""
+    return f"charts/{settings.k0rdent.helm.chart.rpartition('/')[2]}"
+
+
+def _ca(host: Host, settings: Settings, said: str | None, port: int) -> bytes:
+    file = settings.airgap.registry.ca_file
+    if file is not None:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise SourceUnusable(f"cannot read {file}, which airgap.registry.caFile names: {error.strerror}") from error
+        fingerprint(content)
+        return content
+    if said is not None and not host.is_own(said):
+        raise SourceUnusable(f"the registry {said} is another machine: name its CA with airgap.registry.caFile")
+    roots = settings.registry.get("storage") or [DEFAULT_STORAGE]
+    kept = (host.read(Path(str(root)) / "pki/ca.crt") for root in (roots if isinstance(roots, list) else [roots]))
+    return own_ca(port, next((content for content in kept if content), None))
+
+
+def _own_port(settings: Settings) -> int:
+    """Where the registry of this machine listens."""
+    said = settings.airgap.registry.address
+    port = settings.registry.get("port")
+    return said.port if said else port if isinstance(port, int) else DEFAULT_PORT
+
+
+def _k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None, here: K0sHere) -> K0sSource:
+    asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
+    if registry is not None:
+        preferred = here.version or (embedded.version if embedded else None)
+        asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
+    elif asked is None and embedded is not None:
+        asked = embedded.version
+    if asked is None:
+        raise SourceUnusable("no bundle says which k0s is needed: set k0s.version, such as v1.32.8+k0s.0")
+    if wishes.k0s_binary is not None:
+        return _file(host, wishes.k0s_binary, asked)
+    if embedded is not None and embedded.version == asked:
+        return embedded
+    architecture = host.architecture()
+    return DownloadedBinary(asked, architecture) if registry is None else ImageBinary(registry, asked, architecture)
+
+
+def _file(host: Host, path: Path, version: K0sVersion) -> FileBinary:
+    """A file of the operator's, after a look at what it is."""
+    file = path.absolute()
+    text = host.call((str(file), "version")).strip()
+    if text != version:
+        raise SourceUnusable(f"{file} is k0s {text}, and {version} is needed: bring that one")
+    return FileBinary(host.at(file), version)
+
+
+def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None) -> str:
+    """What is asked for, else what is there, else the newest that the registry has.
+
+    Once k0rdent is there, it looks after itself, and another version in k0s.yaml would work against it.
+    """
+    asked = wishes.k0rdent_version or settings.k0rdent.version
+    there = installed_chart(host)
+    if there is not None:
+        if asked is not None and asked != there:
+            raise WillNot(f"k0rdent {there} is installed here: 'k0rdentd upgrade' brings it to {asked}")
+        return there
+    if asked is not None:
+        return str(asked)
+    if registry is None:
+        raise SourceUnusable("no bundle says which k0rdent is meant: set k0rdent.version, such as 1.2.3")
+    tags = [tag for tag in registry.tags(chart_repository(settings)) if tag[:1].isdigit()]
+    if not tags:
+        raise SourceUnusable(f"{registry.address} has no {chart_repository(settings)}: load the bundle that has it")
+    return max(tags, key=lambda tag: [int(number) for number in _NUMBER.findall(tag)]).replace("_", "+")
+
+
+def installed_chart(host: Host) -> str | None:
+    """The version of k0rdent's chart that k0s was told of, once it has run with it."""
+    if host.look(STARTED_WITH) is None:
+        return None
+    charts = part(installed_config(host), "spec", "extensions", "helm", "charts")
+    named = (each for each in charts if isinstance(each, dict)) if isinstance(charts, list) else ()
+    return next((str(each.get("version")) for each in named if each.get("name") == CHART), None)
+
+
+def _place(settings: Settings, registry: Remote | None, chart: Chart | None, version: str) -> ChartPlace:
+    if registry is None or chart is None:
+        nothing: Mapping[str, object] = {}
+        return ChartPlace(settings.k0rdent.helm.chart, version, nothing)
+    values = airgap_values(registry.address, nested=chart.nested)
+    return ChartPlace(str(CHARTS / chart.file_name), chart.version, values)

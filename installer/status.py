@@ -1,0 +1,141 @@
+"""What of an installation is there and works: each part of it in one line."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+
+from installer.errors import InstallFailed
+from installer.host import Host
+from installer.k0s import Status, installed_role, installed_version, is_running
+from installer.kube import Cluster
+from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
+from installer.settings import Settings
+from installer.site import chart_repository, find_registry, node_address
+from installer.steps.k0rdent import CHART
+from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady
+from registry.config import DEFAULT_STORAGE
+
+
+class State(StrEnum):
+    """`absent` is not there, and need not be; `trouble` is there, and does not work."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    TROUBLE = "trouble"
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """A part of the installation, how it is, and what to do if it is not well."""
+
+    part: str
+    state: State
+    what: str
+    fix: str = ""
+
+
+def status(host: Host, settings: Settings) -> Iterator[Aspect]:
+    """Every part, from the ground up; whatever a look at one of them meets is told, and the next one is looked at."""
+    for part, look in _PARTS.items():
+        try:
+            yield from look(host, settings)
+        except InstallFailed as error:
+            yield Aspect(part, State.TROUBLE, str(error), _FIXES[part])
+
+
+def storage_roots(settings: Settings) -> tuple[Path, ...]:
+    """Where the registry of this machine keeps its content."""
+    said = settings.registry.get("storage") or [DEFAULT_STORAGE]
+    return tuple(Path(str(each)) for each in (said if isinstance(said, list) else [said]))
+
+
+def _program(host: Host, settings: Settings) -> Iterator[Aspect]:
+    yield Aspect("k0rdentd", State.OK, f"version {distribution_version('k0rdentd')}")
+
+
+def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
+    remote = find_registry(host, settings, node_address(host, settings))
+    charts = remote.tags(chart_repository(settings))
+    held = f"{len(remote.repositories())} repositories, k0rdent {', '.join(sorted(charts)) or 'missing'}"
+    if charts:
+        yield Aspect("registry", State.OK, f"{remote.address} serves {held}")
+    else:
+        yield Aspect("registry", State.TROUBLE, f"{remote.address} serves {held}", "load the vendor's bundle")
+
+
+def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
+    if installed_role(host) is None:
+        return
+    for path in (REGISTRY_CA, CONTAINERD_DROPIN):
+        if host.look(path) is None:
+            yield Aspect("trust", State.TROUBLE, f"there is no {path}: pods' images cannot be pulled", _AGAIN)
+
+
+def _k0s(host: Host, settings: Settings) -> Iterator[Aspect]:
+    version, role = installed_version(host), installed_role(host)
+    running = Status.of(host)
+    if running is not None and running.trouble:
+        yield Aspect("k0s", State.TROUBLE, f"{running.version}, {running.role}: {running.trouble}", _FIXES["k0s"])
+    elif running is not None:
+        yield Aspect("k0s", State.OK, f"{running.version} runs as {running.role}")
+    elif role is not None:
+        how = "starts, and does not answer" if is_running(host) else "does not run"
+        yield Aspect("k0s", State.TROUBLE, f"{version or 'without executable'}, {role}: it {how}", _FIXES["k0s"])
+    else:
+        yield Aspect("k0s", State.ABSENT, f"{version} is here, and no service" if version else "not installed")
+
+
+def _node(host: Host, settings: Settings) -> Iterator[Aspect]:
+    if installed_role(host) == "controller":
+        lacking = NodeReady().lacking(host)
+        yield Aspect(
+            "node", State.TROUBLE if lacking else State.OK, lacking or f"{host.name()} is Ready", _fix("node", lacking)
+        )
+
+
+def _k0rdent(host: Host, settings: Settings) -> Iterator[Aspect]:
+    if installed_role(host) == "controller":
+        lacking = _k0rdent_lacks(host)
+        yield Aspect("k0rdent", State.TROUBLE if lacking else State.OK, lacking or "ready", _fix("k0rdent", lacking))
+
+
+def _k0rdent_lacks(host: Host) -> str | None:
+    """While k0s has not installed the chart, that is what holds k0rdent up."""
+    lacking = ManagementReady().lacking(host)
+    if lacking is None:
+        return None
+    chart = Cluster(host).find("charts.helm.k0sproject.io", f"k0s-addon-chart-{CHART}", "kube-system")
+    return (chart and ChartInstalled(CHART, chart.text("spec", "version")).lacking(host)) or lacking
+
+
+def _credentials(host: Host, settings: Settings) -> Iterator[Aspect]:
+    for each in settings.k0rdent.credentials.all if installed_role(host) == "controller" else ():
+        lacking = CredentialReady(each.name, settings.k0rdent.helm.namespace).lacking(host)
+        what = lacking or f"{each.name} is ready"
+        yield Aspect("credentials", State.TROUBLE if lacking else State.OK, what, _fix("credentials", lacking))
+
+
+def _fix(part: str, lacking: str | None) -> str:
+    return _FIXES[part] if lacking else ""
+
+
+_PARTS: dict[str, Callable[[Host, Settings], Iterator[Aspect]]] = {
+    "k0rdentd": _program,
+    "registry": _registry,
+    "k0s": _k0s,
+    "trust": _trust,
+    "node": _node,
+    "k0rdent": _k0rdent,
+    "credentials": _credentials,
+}
+_AGAIN = "'k0rdentd install' puts it right"
+_FIXES = {
+    "registry": "'systemctl status k0rdentd-registry' and 'journalctl -u k0rdentd-registry' tell more",
+    "k0s": "'journalctl -u k0scontroller' (or k0sworker) tells more; 'k0rdentd install' starts it",
+    "trust": _AGAIN,
+    "node": "'k0s kubectl get pods -A' tells which pod holds it up",
+    "k0rdent": "wait while images are pulled; 'k0rdentd doctor' tells which the registry lacks",
+    "credentials": "'k0rdentd install' makes them again, once k0rdent is ready",
+}

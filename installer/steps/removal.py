@@ -1,0 +1,109 @@
+"""The way back: k0s gone, and every file as it was before the installation."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from installer.changes import Change, Replaced, Run
+from installer.host import Host
+from installer.journal import JOURNAL, Record, close, records
+from installer.k0s import Status, has_state, installed_role, is_running
+from installer.paths import K0S
+
+
+@dataclass(frozen=True, slots=True)
+class K0sGone:
+    """No k0s of ours runs, is a service, or has state here."""
+
+    title: str = "k0s"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        if host.look(JOURNAL) is None or host.look(K0S) is None:
+            return  # nothing here is ours
+        if _has_peers(host):
+            yield Run((str(K0S), "etcd", "leave"), "the other controllers go on without this one")
+        if is_running(host):
+            yield Run((str(K0S), "stop"), "k0s ends on this node")
+        if installed_role(host) or has_state(host):
+            yield Run((str(K0S), "reset"), "its service, containers and state go", patience=900)
+
+
+def _has_peers(host: Host) -> bool:
+    """Whether this controller's etcd has others: one that went without a word would count as missing for ever."""
+    status = Status.of(host)
+    if status is None or status.role != "controller":
+        return False
+    output = host.run((str(K0S), "etcd", "member-list"))
+    members = _members(output.text) if output.code == 0 else {}
+    names = {name.lower() for name in members}
+    return len(names) > 1 and host.name() in names
+
+
+def _members(text: str) -> Mapping[str, object]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    members = document.get("members") if isinstance(document, dict) else None
+    return members if isinstance(members, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Have a path be what it was before the installation, and need no record of it any more."""
+
+    record: Record
+    replaces: tuple[Replaced, ...] = ()
+
+    def describe(self) -> str:
+        if self.record.before is None:
+            return f"remove {self.record.path}"
+        return f"restore {self.record.path} as it was before the installation"
+
+    def difference(self, host: Host) -> Iterator[str]:
+        return iter(())
+
+    def make(self, host: Host) -> Iterable[str]:
+        if not self.record.is_back(host):
+            self.record.restore(host)
+        self.record.forget(host)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class CloseJournal:
+    """Have no journal: all is as it was."""
+
+    replaces: tuple[Replaced, ...] = ()
+
+    def describe(self) -> str:
+        return f"remove {JOURNAL}"
+
+    def difference(self, host: Host) -> Iterator[str]:
+        return iter(())
+
+    def make(self, host: Host) -> Iterable[str]:
+        close(host)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesBack:
+    """Every file that was replaced is back; one that somebody changed since stays, unless `force` says otherwise."""
+
+    force: bool = False
+    title: str = "files"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        left = () if self.force else changed_since(host)
+        for record in records(host):
+            stays = any(each.path.is_relative_to(record.path) for each in left)
+            if not stays and not record.is_of_the_journal:
+                yield Restore(record)
+        if not left and host.look(JOURNAL) is not None:
+            yield CloseJournal()
+
+
+def changed_since(host: Host) -> list[Record]:
+    """Paths where something stands that is neither what was there before nor what we wrote."""
+    return [record for record in records(host) if not record.is_back(host) and not record.is_ours(host)]

@@ -1,0 +1,147 @@
+"""From one version to the next: of k0s on this host, and of k0rdent on its cluster."""
+
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import yaml
+
+from installer import outline
+from installer.changes import Change, Run
+from installer.chart import Chart
+from installer.errors import SourceUnusable, WillNot
+from installer.host import Host
+from installer.kube import Manifest, Object
+from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
+from installer.plan import Step
+from installer.remote import Remote
+from installer.settings import Settings
+from installer.settings_types import K0sVersion
+from installer.site import Wishes, chart_repository, find_registry, node_address, survey
+from installer.steps.k0rdent import K0rdentRelease, running_version, still
+from installer.waiting import NodeReady
+
+TEMPLATES = "charts/kcm-templates"
+_SYSTEM_IMAGE = "k0sproject/kube-proxy"
+_LARGEST = 4 << 20
+_PATIENCE = 900.0
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """The changes of an installation, so that no k0s meets what only another version can read.
+
+    The executable is fetched and asked about the configuration while the old k0s still runs: whatever is wrong with
+    either has then cost nobody anything.
+    """
+
+    steps: Sequence[Step]
+    title: str = "k0s of another version"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        planned = [change for step in self.steps for change in step.changes(host)]
+        stop = next((place for place, change in enumerate(planned) if _stops_k0s(change)), -1)
+        before, behind = planned[: stop + 1], planned[stop + 1 :]
+        late = [change for change in before if _is_for_containerd(change)]
+        yield from (change for change in before if change not in late)
+        yield from late
+        yield from behind
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRuns:
+    """The node of this controller is Ready with this k0s, and not still with the one before."""
+
+    version: K0sVersion
+    title: str = "node"
+
+    def changes(self, host: Host) -> Iterator[Change]:
+        yield from still(host, NodeReady(self.version), _PATIENCE)
+
+
+def k0s_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
+    """What there is to do for another k0s on this host.
+
+    Raises:
+        WillNot: k0s is not of our making, goes back, or skips a minor version.
+        SourceUnusable: the registry does not have it, or not the images that it starts.
+    """
+    if host.look(STARTED_WITH) is None:
+        raise WillNot("k0rdentd has not installed k0s here, or was interrupted: 'k0rdentd install' goes on with it")
+    site = survey(host, settings, replace(wishes, replace_k0s=True))
+    if site.registry is not None:
+        _check_images(site.registry, site.k0s.version)
+    if settings.join is None:
+        return [InOrder(outline.first_controller(site)), NodeRuns(site.k0s.version)]
+    # Joined it has, so the token counts no more; it may be gone.
+    if settings.join.mode == "worker":
+        return [InOrder(outline.worker(site, ""))]
+    return [InOrder(outline.controller(site, "")), NodeRuns(site.k0s.version)]
+
+
+def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
+    """What there is to do for another k0rdent on the cluster of this host.
+
+    Raises:
+        WillNot: k0rdent is not installed, or would go back.
+        SourceUnusable: the registry does not have it.
+    """
+    runs = running_version(host)
+    registry = find_registry(host, settings, node_address(host, settings))
+    asked = wishes.k0rdent_version
+    version = str(asked) if asked else _newest(registry, chart_repository(settings))
+    if runs and _order(version) < _order(runs):
+        raise WillNot(f"k0rdent {runs} runs here, and does not go back to {version}")
+    return [K0rdentRelease(release_in(Chart.fetch(registry, TEMPLATES, version)))]
+
+
+def release_in(chart: Chart) -> Manifest:
+    """The Release object that a chart of templates brings.
+
+    Raises:
+        SourceUnusable: it brings none.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(chart.archive), mode="r:gz") as files:
+            for member in files:
+                if member.isreg() and member.name.endswith("release.yaml") and member.size < _LARGEST:
+                    file = files.extractfile(member)
+                    found = yaml.safe_load(file.read() if file else b"")
+                    if isinstance(found, dict) and found.get("kind") == "Release" and Object(found).name:
+                        return found
+    except (tarfile.TarError, zlib.error, OSError, EOFError, yaml.YAMLError) as error:
+        raise SourceUnusable(f"the chart {chart.name} {chart.version} cannot be read: {error}") from error
+    raise SourceUnusable(f"the chart {chart.name} {chart.version} holds no Release object: is the bundle complete?")
+
+
+def _stops_k0s(change: Change) -> bool:
+    return isinstance(change, Run) and change.argv == (str(K0S), "stop")
+
+
+def _is_for_containerd(change: Change) -> bool:
+    return any(each.path == CONTAINERD_DROPIN for each in change.replaces)
+
+
+def _check_images(registry: Remote, version: str) -> None:
+    """Know that a bundle with the images of this k0s was loaded; each starts a kube-proxy of its own number."""
+    number = version.partition("+")[0]
+    if not any(tag == number or tag.startswith(f"{number}-") for tag in registry.tags(_SYSTEM_IMAGE)):
+        raise SourceUnusable(
+            f"{registry.address} has no {_SYSTEM_IMAGE}:{number}, which k0s {version} starts: "
+            "load the bundle that has it"
+        )
+
+
+def _newest(registry: Remote, repository: str) -> str:
+    tags = [tag for tag in registry.tags(repository) if tag[:1].isdigit()]
+    if not tags:
+        raise SourceUnusable(f"{registry.address} has no {repository}: load the bundle that has it")
+    return max(tags, key=_order).replace("_", "+")
+
+
+def _order(version: str) -> list[int]:
+    return [int(number) for number in _NUMBER.findall(version)]

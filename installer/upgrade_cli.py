@@ -1,0 +1,129 @@
+"""`k0rdentd upgrade`: k0s on this host, or k0rdent on its cluster."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from installer.errors import CommandFailed
+from installer.host import Host
+from installer.install_cli import carry_out, host_options, read_version, require_root, show
+from installer.lock import alone
+from installer.options import settings_here
+from installer.plan import Step, plan
+from installer.settings import Settings
+from installer.settings_types import ChartVersion, K0sVersion
+from installer.site import Wishes
+from installer.upgrade import k0rdent_steps, k0s_steps
+
+_dry_run = click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
+_bundle = click.option(
+    "-b",
+    "--bundle-path",
+    "bundle",
+    type=click.Path(path_type=Path),
+    help="A bundle to load into this machine's registry first, as 'k0rdentd load' does.",
+)
+
+
+@click.group()
+def upgrade() -> None:
+    """Bring k0s or k0rdent to another version.
+
+    Load the new bundle first, or name it here. k0s goes one minor version at a time, controllers before workers.
+    If it is interrupted, the same command goes on.
+    """
+
+
+@upgrade.command()
+@click.option(
+    "--version",
+    callback=read_version(K0sVersion.parse),
+    required=True,
+    help="Of those that the registry has, such as v1.33.4+k0s.0.",
+)
+@click.option(
+    "--k0s-binary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="K0RDENTD_K0S_BINARY",
+    help="An executable of that k0s; the registry's if left out.",
+)
+@_bundle
+@_dry_run
+@host_options
+@click.pass_context
+def k0s(
+    context: click.Context,
+    version: K0sVersion,
+    k0s_binary: Path | None,
+    bundle: Path | None,
+    dry_run: bool,  # noqa: FBT001
+    host: Host,
+) -> None:
+    """Bring k0s on this host to another version; its pods go on meanwhile, its API does not."""
+    wishes = Wishes(k0s_version=version, k0s_binary=k0s_binary)
+    _upgrade(context, host, bundle, wishes, k0s_steps, dry_run=dry_run)
+
+
+@upgrade.command()
+@click.option(
+    "--version",
+    callback=read_version(ChartVersion.parse),
+    help="Of those that the registry has; the newest if left out.",
+)
+@_bundle
+@_dry_run
+@host_options
+@click.pass_context
+def k0rdent(
+    context: click.Context,
+    version: ChartVersion | None,
+    bundle: Path | None,
+    dry_run: bool,  # noqa: FBT001
+    host: Host,
+) -> None:
+    """Bring k0rdent on the cluster of this controller to another release; clusters that it manages stay as they are."""
+    _upgrade(context, host, bundle, Wishes(k0rdent_version=version), k0rdent_steps, dry_run=dry_run)
+
+
+def _upgrade(
+    context: click.Context,
+    host: Host,
+    bundle: Path | None,
+    wishes: Wishes,
+    steps: Callable[[Host, Settings, Wishes], Sequence[Step]],
+    *,
+    dry_run: bool,
+) -> None:
+    settings = settings_here(context)
+    if not dry_run:
+        require_root()
+    if bundle is not None:
+        _load(_loading(context, settings, bundle), dry_run=dry_run)
+    found = steps(host, settings, wishes)
+    if dry_run:
+        show(host, plan(host, found))
+        return
+    with alone(host):
+        carry_out(host, found)
+    click.echo("upgraded: 'k0rdentd status' tells how it is")
+
+
+def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[str]:
+    """The command that loads the bundle into the registry of this machine."""
+    said = settings.registry.get("storage") or []
+    roots = [str(root) for root in (said if isinstance(said, list) else [said])]
+    config = context.find_root()
+    given = config.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
+    options = ["-c", str(config.params["config_file"])] if given else []
+    storage = [word for root in roots for word in ("-s", root)]
+    return [sys.executable, "-m", "installer.command", *options, "load", str(bundle), *storage]
+
+
+def _load(command: Sequence[str], *, dry_run: bool) -> None:
+    """It says itself how far it is; a dry run plans with what the registry has so far."""
+    click.echo(f"{'would run' if dry_run else 'run'} '{' '.join(command)}'")
+    if not dry_run and (code := subprocess.run(command, check=False).returncode) != 0:
+        raise CommandFailed(f"the bundle was not loaded (exit code {code}), and nothing was upgraded")

@@ -1,0 +1,146 @@
+"""`k0rdentd config`: the default file is what is in force without one, and mistakes are told all at once."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from installer.redaction import MASK, masked
+from installer.settings import Settings
+from installer.settings_base import Section
+from installer.settings_file import parse_settings
+from tests.conftest import k0rdentd
+
+SHIPPED = Path(__file__).parent.parent.parent / "config" / "k0rdentd.yaml"
+
+
+def uncommented(text: str) -> str:
+    """The same with every setting that a comment shows; a comment that says something is left out."""
+    lines = [re.sub(r"^( *)# (?=[ -]*[a-z][A-Za-z0-9]*:( |$)| +\S)", r"\1", line) for line in text.splitlines()]
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
+def keys(model: type[Section]) -> set[str]:
+    """Of a section and those below it."""
+    found = set()
+    for name, field in model.model_fields.items():
+        found.add(field.alias or name)
+        for arm in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(arm, type) and issubclass(arm, Section):
+                found |= keys(arm)
+    return found
+
+
+def test_the_default_file_is_the_shipped_one_and_changes_nothing() -> None:
+    shown = k0rdentd("config", "default").stdout
+    assert shown == SHIPPED.read_text()
+    loaded = parse_settings(yaml.safe_load(shown), SHIPPED)
+    assert loaded.settings == Settings(registry={})
+    assert loaded.remarks == ()
+
+
+def test_each_line_that_is_commented_out_would_do_and_shows_the_default(tmp_path: Path) -> None:
+    text = uncommented(SHIPPED.read_text())
+    settings = parse_settings(yaml.safe_load(text), SHIPPED).settings
+    for said, default in (
+        (settings.k0s.network, Settings().k0s.network),
+        (settings.k0rdent.helm, Settings().k0rdent.helm),
+    ):
+        assert said == default
+    assert (settings.airgap.mirrors, settings.airgap.images) == (Settings().airgap.mirrors, Settings().airgap.images)
+    file = tmp_path / "c.yaml"
+    file.write_text(text.replace("  tlsCert", "  # tlsCert").replace("  tlsKey", "  # tlsKey"))
+    done = k0rdentd("config", "validate", file)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_setting_is_in_the_default_file() -> None:
+    written = set(re.findall(r"([A-Za-z0-9]+):", SHIPPED.read_text()))
+    inline = {key.removesuffix("File") for key in written if key.endswith("File")} | {"kine"}
+    assert keys(Settings) <= written | inline
+
+
+def test_the_schema_knows_every_section_and_no_others() -> None:
+    schema = json.loads(k0rdentd("config", "schema").stdout)
+    assert set(schema["properties"]) >= {"k0s", "k0rdent", "airgap", "join", "registry", "load", "logLevel"}
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["registry"]["properties"]["port"]["maximum"] == 65535
+    assert schema["$defs"]["Network"]["properties"]["provider"]["enum"] == ["kuberouter", "calico", "custom"]
+
+
+def test_view_shows_what_is_in_force_with_secrets_masked(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("""
+k0rdent:
+  credentials: {azure: [{name: b, clientID: c, clientSecret: planted-a, tenantID: t}]}
+  helm: {values: {ui: {adminPassword: planted-b}, controller: {registryCertSecret: registry-ca}}}
+registry: {port: 5001}
+""")
+    environment = {**os.environ, "K0RDENTD_K0S_VERSION": "1.32.8", "K0RDENTD_REGISTRY_HOST": "10.0.0.1"}
+    done = k0rdentd("-c", file, "config", "view", "--json", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "planted" not in done.stdout + done.stderr
+    shown = json.loads(done.stdout)
+    assert (shown["registry"]["port"], shown["registry"]["host"]) == (5001, "10.0.0.1")
+    assert (shown["k0s"]["version"], shown["k0s"]["api"]["port"]) == ("v1.32.8+k0s.0", 6443)
+    assert shown["k0rdent"]["helm"]["values"]["controller"]["registryCertSecret"] == "registry-ca"
+
+
+def test_validate_tells_every_mistake_and_exits_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("""
+registry: {prot: 1, port: 99999, tls: off, plainHttp: off}
+laod: {}
+k0s: {versoin: 1, network: {provider: flannel}}
+load: 4
+""")
+    done = k0rdentd("config", "validate", file, "--json")
+    assert done.returncode == 2
+    told = {each["path"]: each for each in json.loads(done.stdout)["errors"]}
+    assert set(told) == {
+        "laod",
+        "registry.prot",
+        "registry.port",
+        "registry.tls",
+        "load",
+        "k0s.versoin",
+        "k0s.network.provider",
+    }
+    assert "port?" in told["registry.prot"]["fix"]
+    assert k0rdentd("config", "validate", file).stderr.count("error: ") == len(told)
+
+
+@pytest.mark.parametrize("text", ["a: [\n", "k0s: {}\nk0s: {}\n", "[]: 1", "- a"])
+def test_what_is_no_file_of_sections_is_told_too(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    done = k0rdentd("config", "validate", tmp_path / "c.yaml")
+    assert (done.returncode, str(tmp_path) in done.stderr) == (2, True)
+
+
+def test_secrets_that_others_may_read_and_files_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("join: {mode: worker, server: 10.0.0.1, token: t}\nairgap: {bundlePath: /none.tar.gz}\n")
+    file.chmod(0o644)
+    warned = k0rdentd("config", "validate", file).stderr
+    assert "airgap.bundlePath" in warned
+    assert "chmod 0600" in warned
+    file.chmod(0o600)
+    assert "chmod" not in k0rdentd("config", "validate", file).stderr
+
+
+def test_a_level_of_earlier_files_is_understood_by_every_command(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("logLevel: warn\ncredentials: {}\n")
+    assert k0rdentd("-c", tmp_path / "c.yaml", "version").returncode == 0
+
+
+def test_masking_keeps_names_and_paths() -> None:
+    document = {"token": "x", "tokenFile": "/f", "list": [{"password": ["a"], "name": "n"}], "secretRef": "r"}
+    assert masked(document) == {
+        "token": MASK,
+        "tokenFile": "/f",
+        "list": [{"password": [MASK], "name": "n"}],
+        "secretRef": "r",
+    }

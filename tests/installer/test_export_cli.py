@@ -1,0 +1,102 @@
+"""Other machines join by what a controller exports."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Server
+from tests.installer.sites import host_of
+from tests.installer.standin.machine import Machine
+from tests.installer.standin.token import create
+from tests.installer.test_install_cli import NAME, Installer, registry
+
+__all__ = ["registry"]
+SCRIPT = Path(__file__).parents[2] / "installer/templates/install-worker.sh"
+
+
+def another(machine: Machine, registry: Server, name: str) -> Installer:
+    made = Machine(machine.root.parent / name)
+    made.install_programs()
+    made.script(looks=0)
+    host_of(made)
+    return Installer(made, registry)
+
+
+@pytest.mark.slow
+def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afterwards(
+    machine: Machine, registry: Server
+) -> None:
+    host_of(machine)
+    machine.script(looks=0)
+    first = Installer(machine, registry)
+    first.configure(
+        registry,
+        k0s={"api": {"sans": ["k0s.example"], "address": "192.0.2.1"}},
+        k0rdent={"helm": {"values": {"extra": "said"}}},
+        airgap={"registry": {"address": f"{NAME}:{registry.port}", "caFile": str(registry.ca)}},
+    )
+    first("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
+    first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", "--expiry", "2h")
+    exported = machine.root / "root/join"
+    assert "--overwrite" in first("export-join-config", "-o", "/root/join", code=3)
+    assert ("k0s", "token", "create", "--role", "worker", "--expiry", "120m") in machine.calls()
+    for file in exported.iterdir():
+        private = "token" in file.name or file.suffix == ".yaml"
+        assert stat.S_IMODE(file.stat().st_mode) == (0o600 if private else 0o644), file.name
+    for role in ("controller", "worker"):
+        node = another(machine, registry, role)
+        shutil.copytree(exported, node.config.parent / f"{role}-join")
+        node.config = node.config.parent / f"{role}-join" / f"{role}.yaml"
+        token = (node.config.parent / f"{role}-token").read_text().strip()
+        told = node("install", "--join", "--mode", role)
+        node.machine.stop()
+        assert token not in told + repr(node.machine.calls())
+        assert not (node.machine.root / "var/lib/k0rdentd/installer/join-token").exists()
+        if role == "controller":
+            assert joined_config(node.machine) == joined_config(machine)
+            assert (node.machine.root / "var/lib/k0rdentd/charts/k0rdent-enterprise-1.2.3.tgz").exists()
+
+
+def joined_config(machine: Machine) -> object:
+    """Without what each controller says of itself."""
+    document = yaml.safe_load((machine.root / "etc/k0s/k0s.yaml").read_text())
+    del document["spec"]["api"]["address"], document["spec"]["storage"]["etcd"]["peerAddress"]
+    return document
+
+
+def test_a_worker_can_do_without_k0rdentd(machine: Machine, registry: Server) -> None:
+    host_of(machine)
+    machine.install_k0s("1.32.8")
+    Installer(machine, registry)("export-worker-artifacts", "-o", "/root/worker")
+    exported = machine.root / "root/worker"
+    assert (exported / "k0s").read_bytes() == machine.k0s_program("1.32.8")
+    assert "version = 2" in (exported / "etc/k0s/containerd.d/k0rdentd.toml").read_text()
+    assert f"127.0.0.1:{registry.port}" in (exported / "etc/k0s/certs.d/quay.io/hosts.toml").read_text()
+    node = another(machine, registry, "node")
+    token = node.machine.root / "root/token"
+    token.write_text(create(node.machine.place, "worker", "1h", {"address": "192.0.2.1"}))
+    shown = ""
+    for words in ([], [token], []):
+        ran = subprocess.run(
+            [exported / "install-worker.sh", *words], env=node.environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == (0 if words or "joined" in shown else 3), ran.stdout + ran.stderr
+        shown = ran.stdout
+    assert (node.machine.root / "usr/local/bin/k0s").read_bytes() == machine.k0s_program("1.32.8")
+    hosts = node.machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
+    assert stat.S_IMODE(hosts.stat().st_mode) == 0o644
+    assert not (node.machine.root / "etc/k0s/join-token").exists()
+    node.machine.stop()
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash", "shellcheck"])
+def test_the_script_is_one_that_shells_take(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    words = [shell, str(SCRIPT)] if shell == "shellcheck" else [shell, "-n", str(SCRIPT)]
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

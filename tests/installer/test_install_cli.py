@@ -1,0 +1,166 @@
+"""The commands against a real registry that has a bundle's k0s and chart, on a machine that is a folder."""
+
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+
+import pytest
+import yaml
+
+from bench.archive import files
+from bench.layout import chart, image, layer
+from installer.lock import alone
+from registry.storage.store import Store
+from tests.conftest import COMMAND, Server, serving
+from tests.images import publish
+from tests.installer.sites import host_of, tree
+from tests.installer.standin.machine import Machine
+
+# The loopback by a name that nobody takes for it: a site's registry has an address that other machines know.
+NAME = "0x7f.0x1"
+pytestmark = pytest.mark.slow
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """What is left of a bundle when all that an installation itself reads is taken out of it."""
+    folder = tmp_path_factory.mktemp("registry")
+    store = Store.open([folder / "store"])
+    for version in ("1.32.8", "1.33.4"):
+        below, program = layer(files({"etc/os-release": b"x"})), Machine.k0s_program(version)
+        binary = layer(files({"usr/local/bin/k0s": program}, mode=0o755))
+        publish(store, image([below, binary]), f"k0sproject/k0s:v{version}-k0s.0")
+    for version in ("1.2.3", "1.10.0"):
+        publish(store, chart("k0rdent-enterprise", version), f"charts/k0rdent-enterprise:{version}")
+    store.close()
+    arguments = ("-s", folder / "store", "--workers", "2", "--tls-san", NAME)
+    with serving(*arguments, log=folder / "log", ca=folder / "store/pki/ca.crt") as running:
+        yield running
+
+
+class Installer:
+    """The real command, told that the machine is the whole world."""
+
+    def __init__(self, machine: Machine, registry: Server) -> None:
+        self.machine = machine
+        self.config = machine.root.parent / "k0rdentd.yaml"
+        self.configure(registry)
+
+    def configure(self, registry: Server, **sections: object) -> None:
+        base = {"airgap": {"registry": {"address": f"localhost:{registry.port}"}, "mirrors": ["quay.io"]}}
+        self.config.write_text(yaml.safe_dump(base | sections))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        root = str(self.machine.root)
+        return self.machine.environment | {
+            "K0RDENTD_ROOT": root,
+            "K0RDENTD_OWN_ADDRESS": "127.0.0.1",
+            "K0RDENTD_PACE": "0.01",
+        }
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        command = [*COMMAND, "-c", str(self.config), *words]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        process = self.begin(*words)
+        shown, _ = process.communicate(timeout=120)
+        assert process.returncode == code, shown
+        return shown
+
+
+@pytest.fixture
+def k0rdentd(machine: Machine, registry: Server) -> Installer:
+    host_of(machine)
+    machine.script(looks=0)
+    return Installer(machine, registry)
+
+
+def test_a_host_is_installed_from_the_registry_and_taken_back(
+    k0rdentd: Installer, machine: Machine, registry: Server
+) -> None:
+    mine = machine.root / "etc/k0s/k0s.yaml"
+    mine.parent.mkdir()
+    mine.write_text("# mine\n")
+    mine.chmod(0o640)
+    machine.install_k0s("1.31.2")
+    before = tree(machine.root)
+    assert "--replace-k0s" in k0rdentd("install", code=3)
+    listed = k0rdentd("install", "--dry-run", "--k0s-version", "v1.32.8", "--replace-k0s")
+    assert f"repository: 127.0.0.1:{registry.port}" in listed
+    assert tree(machine.root) == before
+    machine.script(looks=1)
+    told = k0rdentd("install", "--k0s-version", "v1.32.8", "--replace-k0s")
+    assert "components are ready" in told
+    number = listed.strip().splitlines()[-1].split()[0]
+    assert f"[{number}/{number}]" in told
+    assert "nothing to do" in k0rdentd("install", "--dry-run")  # the versions that are there stay
+    (installed,) = yaml.safe_load(mine.read_text())["spec"]["extensions"]["helm"]["charts"]
+    assert installed["version"] == "1.10.0"
+    assert "localhost" not in installed["values"]
+    hosts = machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
+    hosts.write_text("# edited\n")
+    assert f"left /{hosts.relative_to(machine.root)}" in k0rdentd("uninstall")
+    assert hosts.read_text() == "# edited\n"
+    k0rdentd("uninstall", "--force")
+    assert tree(machine.root) == before
+
+
+def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
+    k0rdentd: Installer, machine: Machine, registry: Server
+) -> None:
+    account = {"name": "aws", "accessKeyID": "AKIAEXAMPLE", "secretAccessKey": PASSWORD}
+    helm = {"values": {"proxy": {"password": PASSWORD}, "url": f"http://user:{PASSWORD}@proxy"}}
+    k0rdentd.configure(registry, k0rdent={"helm": helm, "credentials": {"aws": [account]}})
+    shown = k0rdentd("install", "--dry-run")
+    process = k0rdentd.begin("--debug", "install")
+    assert process.stdout is not None
+    for line in process.stdout:
+        shown += line
+        if "k0s start" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    shown += k0rdentd("--debug", "install")  # which looks once more whether all is as it should be
+    assert len([call for call in machine.calls("k0s") if call[1] == "start"]) <= 2
+    assert PASSWORD not in shown + repr(machine.calls())
+    readable = [path for path in machine.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    own = machine.root / "var/lib/k0s/standin-objects.json"  # the stand-in's etcd
+    assert not [path for path in readable if path != own and PASSWORD.encode() in path.read_bytes()]
+
+
+def test_a_second_installer_stays_outside(k0rdentd: Installer, machine: Machine) -> None:
+    with alone(host_of(machine)):
+        assert "another installation" in k0rdentd("install", code=3)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("install", "--k0s-version", "1.31.2"), 3, "only v1.32.8+k0s.0, v1.33.4+k0s.0"),
+        (("install", "--k0rdent-version", "9.9.9"), 3, "has no charts/k0rdent-enterprise:9.9.9"),
+        (("install", "--mode", "worker"), 2, "--mode is for --join"),
+        (("install", "--join"), 2, "no section 'join'"),
+        (("install", "--online"), 3, "set k0s.version"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is(
+    k0rdentd: Installer, machine: Machine, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    before = tree(machine.root)
+    assert sentence in k0rdentd(*words, code=code)
+    assert tree(machine.root) == before
+
+
+def test_a_k0s_of_somebody_else_is_left_alone(k0rdentd: Installer, machine: Machine) -> None:
+    machine.install_k0s("1.32.8")
+    subprocess.run(["k0s", "install", "worker"], env=machine.environment, check=True)
+    before = tree(machine.root)
+    assert "k0rdentd did not install it" in k0rdentd("install", "--replace-k0s", code=3)
+    k0rdentd("uninstall")
+    assert tree(machine.root) == before
