@@ -59,9 +59,11 @@ fix: venv ## Format, and mend what the linter can
 e2e: venv $(VENV)/helm clients ## Run the tests with real clients alone
 	$(BIN)/python -m pytest -m client
 
-bench: venv peers ## Measure loading and serving beside their peers
-	$(BIN)/k0rdentd bench load
-	$(BIN)/k0rdentd bench pull
+bench: venv peers ## Measure loading and serving beside their peers, and make a report (plots: pip install matplotlib)
+	mkdir -p var
+	$(BIN)/k0rdentd bench load --json var/load.json
+	$(BIN)/k0rdentd bench pull --json var/pull.json
+	$(BIN)/k0rdentd bench report var/pull.json var/load.json -o var/bench.html
 
 lock: venv ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5,<8'

@@ -3,7 +3,6 @@
 import sys
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -14,12 +13,12 @@ from bench.corpus import ByteSize
 from bench.floor import FLOOR_FORMS, Content, against_floor
 from bench.load import Comparison, Contender, against_earlier, against_tar, among_sources, measure, peak
 from bench.machine import Machine
-from bench.peers import all_peers, ours, secured_peers
+from bench.peers import ours
 from bench.phases import phases as life
-from bench.pull import DEMANDS, TLS_DEMANDS, verdicts
-from bench.pull import measure as measure_pulls
-from bench.report import footprint_line, load_table, others_line, pull_table, verdict_lines, write_json
+from bench.pull_cli import pull, report
+from bench.report import footprint_line, load_table, others_line, write_json
 from bench.sample import Sample
+from bench.site_cli import site
 from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
@@ -36,25 +35,9 @@ def bench() -> None:
     """Measure pulls and loads against other programs on this machine."""
 
 
-@bench.command()
-@rounds_option
-@click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="Of each measurement.")
-@click.option("--tls", is_flag=True, help="HTTPS, against nginx with the very same certificate.")
-@json_option
-def pull(*, rounds: int, seconds: int, tls: bool, json_file: Path | None) -> None:
-    """Pull from our registry, from docker-registry and from nginx, each with two processes or cores, in turn."""
-    machine, sample = Machine.here(), Sample.make()
-    click.echo(machine)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k0rdentd-bench-")))
-        peers = stack.enter_context((secured_peers if tls else all_peers)(sample, folder))
-        total = rounds * len(sample.targets) * len(peers)
-        pulls = _shown(measure_pulls(sample, peers, rounds, seconds), total)
-    found = verdicts(pulls, TLS_DEMANDS if tls else DEMANDS)
-    _tell(pull_table(pulls, sample.targets, [peer.name for peer in peers]))
-    _tell((*verdict_lines(found), others_line(pulls)))
-    if json_file:
-        write_json(json_file, machine, seconds=seconds, pulls=pulls, verdicts=found)
+bench.add_command(pull)
+bench.add_command(report)
+bench.add_command(site)
 
 
 @bench.command()

@@ -49,6 +49,15 @@ def run(*command: str) -> None:
         raise BenchFailed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
 
 
+def said(*command: str) -> str | None:
+    """What a command prints, on whichever of its outputs; None where it is not installed."""
+    if shutil.which(command[0]) is None:
+        return None
+    merged = subprocess.STDOUT
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=merged, text=True, timeout=30, check=False)
+    return done.stdout.strip()
+
+
 def free_port() -> int:
     """A port nobody listens on."""
     with socket.socket() as probe:

@@ -1,6 +1,6 @@
 """Measurements as tables for people, and as JSON for machines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import orjson
@@ -8,31 +8,9 @@ import orjson
 from bench.footprint import Footprint
 from bench.load import Comparison, Timing
 from bench.machine import Machine
-from bench.peers import OURS
-from bench.pull import Pull, Verdict, megabytes, rates, ratio
-from bench.sample import Target
 from bench.spread import Spread
 
 RATIO = "least / median / most"
-
-
-def pull_table(pulls: Sequence[Pull], targets: Sequence[Target], peers: Sequence[str]) -> Iterator[str]:
-    """Medians, and ratios to each peer."""
-    yield f"{'target':<13}{'server':<18}{'requests/s':>11}{'MB/s':>9}   ours/theirs ({RATIO})"
-    for target in targets:
-        for peer in peers:
-            rate = Spread.of(rates(pulls, target.name, peer)).median
-            against = "" if peer == OURS else str(ratio(pulls, target.name, peer))
-            line = f"{target.name:<13}{peer:<18}{rate:>11,.0f}{megabytes(target, rate):>9,.0f}   {against}"
-            yield line.rstrip()
-
-
-def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Whether what is required was reached."""
-    for verdict in verdicts:
-        demand, found = verdict.demand, verdict.ratio.median
-        outcome = "holds" if verdict.holds else "DOES NOT HOLD"
-        yield f"{demand.target} >= {demand.least:g} x {demand.peer}: {found:.2f}, {outcome}"
 
 
 def load_table(compared: Comparison) -> Iterator[str]:
@@ -51,7 +29,7 @@ def footprint_line(size: int, found: Footprint) -> str:
     return f"{human(size)}: {memory}; files written outside the storage: {', '.join(sorted(found.outside)) or 'none'}"
 
 
-def others_line(measured: Iterable[Pull | Timing]) -> str:
+def others_line(measured: Iterable[Timing]) -> str:
     """How much the machine had to do besides."""
     found = Spread.of([one.others for one in measured])
     return f"cores kept busy by others meanwhile: {found}"

@@ -2,20 +2,21 @@
 
 import asyncio
 import http.client
-import multiprocessing
 import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from urllib.parse import urlsplit
 
 from bench.errors import BenchFailed
-from bench.footprint import memory, tree
+from bench.listener import Server
+from bench.traffic.crew import Crew, beside
+from bench.traffic.endpoint import ACCEPT
+from bench.traffic.paced import percentile
 
 _PULSE = 0.5
 _PROBE_EVERY = 0.01
@@ -37,7 +38,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """`alone` and `beside` are seconds that a probe took, in order; memory is resident bytes of all workers."""
+    """`alone` and `beside` are seconds that a probe took, in order; memory is that of all processes that serve."""
 
     clients: int
     finished: int
@@ -52,56 +53,38 @@ class Slow:
         yield f"{self.finished} of {self.clients} downloads finished, after {self.seconds:.1f} s"
         for name, values in (("alone", self.alone), ("beside", self.beside)):
             shares = (
-                f"{share:.3g} %: {percentile(values, share / 100) * 1000:.1f} ms" for share in (50, 99, 99.9, 100)
+                f"{share:.3g} %: {percentile(sorted(values), share / 100) * 1000:.1f} ms"
+                for share in (50, 99, 99.9, 100)
             )
             yield f"a manifest {name}: {', '.join(shares)} ({len(values)} requests)"
         before, peak = self.memory_before / 1e6, self.memory_peak / 1e6
-        yield f"resident memory of the workers: {before:.0f} MB before, {peak:.0f} MB at most"
+        yield f"memory of what serves: {before:.0f} MB before, {peak:.0f} MB at most"
 
 
-def measure(download: Download, clients: int, probe: str) -> Slow:
-    """Let `clients` download at once, and ask for `probe` a hundred times a second meanwhile.
+def measure(download: Download, clients: int, probe: str, alone: int = 300) -> Slow:
+    """Let `clients` download at once, and ask for `probe` a hundred times a second meanwhile, and `alone` times before.
 
     Raises:
         BenchFailed: a probe is not answered with 200.
     """
-    server = _server(download.port)
-    alone = tuple(_probe(download, probe, iter([True] * 300)))
-    before = _workers_memory(server)
+    server = Server.at(download.port)
+    quiet = tuple(_probe(download, probe, iter([True] * alone)))
+    before = server.memory()
     started = time.monotonic()
-    with ProcessPoolExecutor(_CLIENT_PROCESSES, multiprocessing.get_context("spawn")) as pool:
-        share = clients // _CLIENT_PROCESSES
-        running = [pool.submit(_run, download, share) for _ in range(_CLIENT_PROCESSES)]
-        peak = [before]
-        beside = tuple(_probe(download, probe, _while(running, server, peak)))
-        finished = sum(each.result() for each in running)
-    return Slow(share * _CLIENT_PROCESSES, finished, time.monotonic() - started, alone, beside, before, peak[0])
+    share, peak = clients // _CLIENT_PROCESSES, [before]
+    with beside([partial(_run, download, share)] * _CLIENT_PROCESSES) as crew:
+        probed = tuple(_probe(download, probe, _while(crew, server, peak)))
+        finished = sum(crew.results())
+    return Slow(share * _CLIENT_PROCESSES, finished, time.monotonic() - started, quiet, probed, before, peak[0])
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all do not exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
-def _while(running: Sequence[Future[int]], server: int, peak: list[int]) -> Iterator[bool]:
+def _while(crew: Crew[int], server: Server, peak: list[int]) -> Iterator[bool]:
     looked = 0.0
-    while not all(each.done() for each in running):
+    while not crew.is_done:
         if time.monotonic() - looked > 1:
             looked = time.monotonic()
-            peak[0] = max(peak[0], _workers_memory(server))
+            peak[0] = max(peak[0], server.memory())
         yield True
-
-
-def _server(port: int) -> int:
-    """The process that this one started to serve at `port`."""
-    for pid in tree(os.getpid()):
-        if f"\0-p\0{port}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    raise BenchFailed(f"no process of ours serves port {port}")
-
-
-def _workers_memory(server: int) -> int:
-    return sum(memory(pid)[1] for pid in tree(server) if pid != server)
 
 
 def _probe(download: Download, path: str, more: Iterator[bool]) -> Iterator[float]:
@@ -114,7 +97,7 @@ def _probe_by(connection: http.client.HTTPConnection, path: str, more: Iterator[
     due = time.monotonic()
     for _ in more:
         time.sleep(max(0.0, due - time.monotonic()))
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Accept": ACCEPT})
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:

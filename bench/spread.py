@@ -1,7 +1,7 @@
 """Statistics for a machine that is never quiet: medians, and ratios taken round by round."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Self, TypeVar
 
@@ -15,18 +15,26 @@ class Spread:
     low: float
     median: float
     high: float
+    count: int = field(default=2, compare=False)
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         """The spread of at least one value."""
-        return cls(min(values), median(values), max(values))
+        return cls(min(values), median(values), max(values), len(values))
 
     @classmethod
     def of_ratios(cls, ours: Sequence[float], theirs: Sequence[float]) -> Self:
         """The spread of ours/theirs, each ratio within one round: a busy minute slows both."""
         return cls.of([one / other for one, other in zip(ours, theirs, strict=True)])
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is that of one value: then nobody knows the noise."""
+        return self.count == 1
+
     def __str__(self) -> str:
+        if self.is_single:
+            return f"{self.median:.2f}"
         return f"{self.low:.2f} / {self.median:.2f} / {self.high:.2f}"
 
 

@@ -80,7 +80,8 @@ class Load:
         identity = identify(self.source, self.settings, found)
         known = self._recall(identity)
         if not self.settings.force and (known is None or not known.is_finished):
-            require_space(self.source, self.store, self.report.held, found)
+            partial = self.settings.selection.is_partial
+            require_space(self.source, self.store, self.report.held, found, is_partial=partial)
         journal = Journal(self.store, identity, known)
         publisher = Publisher(self.store, self.source, journal, self.report)
         if known is not None and known.is_finished:

@@ -74,7 +74,7 @@ class Publisher:
         candidates = list(batch)
         images = [candidate.image for candidate in candidates if candidate.image is not None]
         for candidate in candidates:
-            self.report.read(candidate.size)
+            self.report.read(candidate.size, is_wanted=candidate.image is not None)
         blobs = [blob for image in images for blob in image.blobs]
         self.store.keep_blobs(blobs, (self.report.bundle, self.report.state("loading")))
         for candidate in candidates:

@@ -26,6 +26,9 @@ class Status(enum.Enum):
     FAILED = "failed"
 
 
+_HELD = (Status.LOADED, Status.PRESENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one member; `size` is that of its archive in bytes."""
@@ -38,6 +41,11 @@ class Outcome:
     error: str | None = None
     is_known: bool = False
     """It needed no reading: an earlier load of the bundle did."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the store now has it under its name."""
+        return self.status in _HELD
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
@@ -88,11 +96,16 @@ class Report:
     known_bytes: int = 0
     counts: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     bytes: int = 0
+    brought: int = 0
+    """Bytes of members that the store now holds."""
+    waiting: int = 0
+    """Bytes of members whose blobs it holds until the signature does, or did."""
     failures: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         self.bytes += outcome.size
+        self.brought += outcome.size * outcome.is_held
         self.known += outcome.is_known
         self.known_bytes += outcome.size * outcome.is_known
         if outcome.status is Status.FAILED:
@@ -100,15 +113,17 @@ class Report:
         elif outcome.reference is not None and str(outcome.reference.repository).endswith(_ENTERPRISE_CHART):
             self.origin.version = str(outcome.reference.tag)
 
-    def read(self, size: int) -> None:
+    def read(self, size: int, *, is_wanted: bool) -> None:
         """Count a member that waits for the signature."""
         self.read_members += 1
         self.read_bytes += size
+        self.waiting += size * is_wanted
 
     def withdraw(self, outcome: Outcome) -> None:
         """Count it no longer: it fared otherwise in the end."""
         self.counts[outcome.status] -= 1
         self.bytes -= outcome.size
+        self.brought -= outcome.size * outcome.is_held
         self.known -= outcome.is_known
         self.known_bytes -= outcome.size * outcome.is_known
 
@@ -119,7 +134,7 @@ class Report:
     @property
     def images(self) -> int:
         """Those of the bundle that the store now holds."""
-        return self.counts[Status.LOADED] + self.counts[Status.PRESENT]
+        return sum(self.counts[status] for status in _HELD)
 
     def summary(self, seconds: float) -> str:
         """One line for an operator."""
@@ -147,6 +162,6 @@ class Report:
 
     def state(self, state: str) -> dict[str, object]:
         """For the index: what `/readyz` and the next load want to know."""
-        brought = max(self.held, self.bytes, self.read_bytes)
+        brought = max(self.held, self.brought, self.waiting)
         counts = {"images": self.images, "failed": self.counts[Status.FAILED], "bytes": brought}
         return {"state": state, **counts, "origin": self.origin.to_json()}

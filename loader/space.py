@@ -12,10 +12,11 @@ from registry.units import human
 _WAY_OUT = "free some space, add a disk with another --storage, or try all the same with --force"
 
 
-def require_space(source: Source, store: Store, named: int, found: Survey | None) -> None:
+def require_space(source: Source, store: Store, named: int, found: Survey | None, *, is_partial: bool) -> None:
     """Exactly where headers can be read, else by the size of the bundle: layers are compressed already.
 
-    What an earlier load of this bundle brought needs no room again, be it `named` or left by a kill.
+    What an earlier load of this bundle brought needs no room again, be it `named` or left by a kill. Of a stream of
+    which only a part is wanted nothing is known: it is tried.
 
     Raises:
         StorageFull: they have not.
@@ -24,7 +25,7 @@ def require_space(source: Source, store: Store, named: int, found: Survey | None
     free = sum(free_bytes(root) for root in roots)
     if found is not None:
         _require(found.missing(store), free)
-    elif source.size is not None:
+    elif source.size is not None and not is_partial:
         held = store.blobs.disk_bytes() - store.stored_bytes() + named
         if free + held < source.size:
             raise StorageFull(

@@ -1,5 +1,6 @@
 """`k0rdentd registry`."""
 
+import logging
 import os
 import socket
 import sys
@@ -27,6 +28,7 @@ from registry.oci.errors import Failure
 from registry.options import given_arguments, storage_option, tls_options, verify_options
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
+from registry.storage.layout import Layout
 from registry.storage.store import Store
 from registry.unit import own_command, unit
 from registry.verification import Verification
@@ -34,6 +36,8 @@ from registry.verification import Verification
 # Set where the settings are wanted and no server.
 _FOR_RELOAD = "registry.cli:for_reload"
 _LIMITS = Limits()
+
+_log = logging.getLogger(__name__)
 
 
 class PortUnusable(Failure):
@@ -253,7 +257,10 @@ def _check(settings: RegistrySettings) -> None:
         settings.verification.evidence(settings.bundle)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
-    store = Store.open(settings.storage, create=settings.bundle is not None or settings.push != "off")
+    is_new = not any(Layout(root).version.is_file() for root in settings.storage)
+    store = Store.open(settings.storage, create=not is_new or settings.bundle is not None or settings.push != "off")
+    if is_new:
+        _log.warning("%s is a new, empty store", settings.storage[0])  # or a disk that is not mounted
     empty = not store.list_repositories("", 1)
     store.close()
     if empty and settings.bundle is None and settings.push == "off":

@@ -11,6 +11,11 @@ class Globs:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether something may be left out."""
+        return bool(self.include or self.exclude)
+
     def admits(self, image: object) -> bool:
         """Whether the image that is written so is wanted."""
         name = str(image)

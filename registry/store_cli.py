@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -14,8 +14,9 @@ from registry.oci.errors import Failure
 from registry.options import storage_option
 from registry.provenance_cli import audit, explain
 from registry.receipt_cli import receipt
+from registry.storage.blobs import StoredBlob
 from registry.storage.drain import drain as drain_root
-from registry.storage.drain import stop_draining
+from registry.storage.drain import give_up, stop_draining
 from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
 from registry.storage.history import Cause, local_user
@@ -162,23 +163,40 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
 @click.argument("root", type=click.Path(path_type=Path, file_okay=False))
 @storage_option
 @click.option("--cancel", is_flag=True, help="Let ROOT have new blobs again.")
+@click.option("--lost", is_flag=True, help="Its disk is gone: forget what was there; a load brings it again.")
 @_json_lines
-def drain(root: Path, storage: tuple[Path, ...], cancel: bool, as_json: bool) -> None:  # noqa: FBT001
+def drain(root: Path, storage: tuple[Path, ...], cancel: bool, lost: bool, as_json: bool) -> None:  # noqa: FBT001
     """Move all blobs of the storage ROOT to the other ones (--storage), so that its disk can go.
 
     Works while a registry serves. When it is done, leave ROOT out of --storage; until then it gets no new blobs.
     """
-    opened = Store.open(tuple(dict.fromkeys((*(path.absolute() for path in storage), root.absolute()))), create=False)
-    (leaving,) = (each for each in opened.blobs.roots if each.layout.root == root.absolute())
+    path = root.absolute()
+    if lost:
+        _give_up(path, storage, as_json)
+        return
+    opened = Store.open(tuple(dict.fromkeys((*(each.absolute() for each in storage), path))), create=False)
+    (leaving,) = (each for each in opened.blobs.roots if each.layout.root == path)
     if cancel:
         stop_draining(leaving)
         return
-    count = size = 0
-    for blob in drain_root(opened, leaving):
-        count, size = count + 1, size + blob.size
-        _tell({"blob": str(blob.digest), "size": blob.size} if as_json else f"moved {blob.digest}  {human(blob.size)}")
+    count, size = _tell_blobs(drain_root(opened, leaving), "moved", as_json)
     summary = {"moved": count, "bytes": size}
     _tell(summary if as_json else f"moved {_count(count, 'blob')}, {human(size)}: {root} can be left out of --storage")
+
+
+def _give_up(root: Path, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
+    others = tuple(each for each in storage if each.absolute() != root)
+    count, size = _tell_blobs(give_up(Store.open(others, create=False), root), "lost", as_json)
+    told = f"lost {_count(count, 'blob')}, {human(size)}: load their bundles again; 'store fsck' tells what suffers"
+    _tell({"lost": count, "bytes": size} if as_json else told)
+
+
+def _tell_blobs(blobs: Iterable[StoredBlob], did: str, as_json: bool) -> tuple[int, int]:  # noqa: FBT001
+    count = size = 0
+    for blob in blobs:
+        count, size = count + 1, size + blob.size
+        _tell({"blob": str(blob.digest), "size": blob.size} if as_json else f"{did} {blob.digest}  {human(blob.size)}")
+    return count, size
 
 
 @store.command()

@@ -34,6 +34,7 @@ _SWEEP_SECONDS = 1.0
 _OWN_FILES = 64
 # A thread that takes a body waits for its client, so more of them cost memory alone.
 _BODY_THREADS = 4
+_ONE_WAKES = select.EPOLLIN | select.EPOLLEXCLUSIVE
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # New connections at a turn, most of them TLS handshakes: a thousand clients that come at once should not hold up
 # those who are there.
@@ -142,7 +143,12 @@ class Loop(Worker):  # type: ignore[misc]  # gunicorn is not typed
             listener.setblocking(False)
             self._listeners[listener.fileno()] = listener
             # One worker wakes up for a new connection, not all of them.
-            self._epoll.register(listener.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            self._epoll.register(listener.fileno(), _ONE_WAKES)
+
+    def _step_back(self, file: int) -> None:
+        """Behind the other workers: the kernel wakes the first that waits, which would be the same one for ever."""
+        self._epoll.unregister(file)
+        self._epoll.register(file, _ONE_WAKES)
 
     def _stop_listening(self) -> None:
         for file in self._listeners:
@@ -191,6 +197,7 @@ class Loop(Worker):  # type: ignore[misc]  # gunicorn is not typed
                 self._stop_listening()
             return
         self._connections[connection.file] = connection
+        self._step_back(listener.fileno())
         self._attend(connection, self._welcome)
         if len(self._connections) >= self._room:
             self._stop_listening()

@@ -8,11 +8,13 @@ still where it was. The old files stay for who has just looked them up, and for 
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 from registry.oci.digest import Digest
 from registry.storage import inventory
 from registry.storage.blobs import BlobStore, StoredBlob
-from registry.storage.errors import StorageForeign, disk_errors
+from registry.storage.errors import StorageForeign, StorageMissing, disk_errors
+from registry.storage.members import forget_blobs, members
 from registry.storage.roots import Root, index_root, sync_directory
 from registry.storage.store import Store
 
@@ -46,6 +48,22 @@ def drain(store: Store, root: Root) -> Iterator[StoredBlob]:
                 _move(store, others, blob)
                 yield blob
         place = rows[-1].digest
+
+
+def give_up(store: Store, path: Path) -> Iterator[StoredBlob]:
+    """Each blob that is lost with the disk of the root that was at `path`; afterwards the store does without it.
+
+    Raises:
+        StorageMissing: the store had no root there.
+        StorageForeign: it is there.
+    """
+    with store.snapshot() as snapshot:
+        found = [member for member in members(snapshot) if member.path == path and not member.is_lost]
+    if not found:
+        raise StorageMissing(f"this store has had no root at {path}: name it as 'store stats' and its messages do")
+    if any(root.id == found[-1].id for root in store.blobs.roots):
+        raise StorageForeign(f"{path} is not lost, it is among --storage: drain it without --lost")
+    return forget_blobs(store.index, found[-1])
 
 
 def stop_draining(root: Root) -> None:

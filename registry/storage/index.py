@@ -9,7 +9,7 @@ revisions     repository, digest              the media type under which the rep
 tags          repository, tag                 digest
 referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
-roots         id of a storage root            its number, its path
+roots         id of a storage root            its number, its path, whether it is lost: `members.py`
 loads         bundle                          state and counts of its last load
 journals      bundle, number                  what loads remember of it: `journals.py`
 care          kind of work                    how far it is, and what its last run did
@@ -254,15 +254,6 @@ class Change(Snapshot):
     def delete_upload(self, upload_id: str) -> bool:
         """Whether there was such a session."""
         return self._rows.delete("uploads", upload_id.encode())
-
-    def number_root(self, root_id: str, path: Path) -> int:
-        """The number of a storage root, given out when it is first seen."""
-        row = self._rows.get("roots", root_id.encode())
-        number = self.count("roots") if row is None else int(orjson.loads(row)["number"])
-        fresh = orjson.dumps({"number": number, "path": str(path)})
-        if fresh != row:  # a full disk must not keep a store from being opened
-            self._rows.put("roots", root_id.encode(), fresh)
-        return number
 
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
         self._rows.put("loads", keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle}))

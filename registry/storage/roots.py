@@ -24,6 +24,8 @@ class Root:
     layout: Layout
     id: str
     number: int = 0
+    store: str | None = None
+    """The id of the root that has the index of its store, once it belongs to one."""
 
 
 def open_root(path: Path, *, create: bool) -> Root:
@@ -39,21 +41,38 @@ def open_root(path: Path, *, create: bool) -> Root:
         _create(layout)
     if not layout.version.is_file():
         raise StorageMissing(f"no store at {layout.root}: load a bundle into it, or name another with --storage")
-    return Root(layout, _read_id(layout))
+    return _read(layout)
+
+
+def join(root: Root, index: Root) -> None:
+    """Let the root say that it belongs to the store whose index is in that one."""
+    if root.store != index.id:
+        _write(root.layout, root.id, index.id)
 
 
 def index_root(roots: Sequence[Root]) -> Root:
     """The root that holds the index, in whatever order they are named; the first one of a new store.
 
     Raises:
-        StorageForeign: several do: they are roots of different stores.
+        StorageForeign: they are roots of different stores.
+        StorageMissing: they are roots of a store whose index is in another one.
     """
     holding = [root for root in roots if root.layout.index_file.exists()]
     if len(holding) > 1:
         raise StorageForeign(
             f"{holding[1].layout.root} has an index of its own, it belongs to another store: leave it out"
         )
-    return holding[0] if holding else roots[0]
+    found = holding[0] if holding else next((root for root in roots if root.store == root.id), roots[0])
+    for root in roots:
+        if root.store in (None, found.id):
+            continue
+        if holding:
+            raise StorageForeign(f"{root.layout.root} is a root of another store: leave it out")
+        raise StorageMissing(
+            f"{root.layout.root} is a root of a store whose index is in another one: name all of them with --storage, "
+            "or empty it to begin anew"
+        )
+    return found
 
 
 def index_layout(paths: Sequence[Path]) -> Layout:
@@ -110,27 +129,32 @@ def _populate(layout: Layout) -> None:
         raise StorageForeign(f"{layout.root} holds {strangers[0]!r} and is no store: name an empty directory")
     layout.blobs.mkdir(exist_ok=True)
     layout.uploads.mkdir(mode=0o700, exist_ok=True)
+    _write(layout, str(uuid.uuid4()), None)
+
+
+def _write(layout: Layout, root_id: str, store: str | None) -> None:
     partial = layout.version.with_suffix(".partial")
-    partial.write_text(json.dumps({"layout": VERSION, "id": str(uuid.uuid4())}) + "\n")
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.rename(layout.version)
-    sync_directory(layout.root)
+    with disk_errors(layout.version):
+        partial.write_text(json.dumps({"layout": VERSION, "id": root_id, "store": store}) + "\n")
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.rename(layout.version)
+        sync_directory(layout.root)
 
 
-def _read_id(layout: Layout) -> str:
+def _read(layout: Layout) -> Root:
     with disk_errors(layout.version):
         text = layout.version.read_text()
     try:
         document = json.loads(text)
-        number, root_id = int(document["layout"]), str(document["id"])
-    except (ValueError, KeyError, TypeError) as error:
+        number, root_id, store = int(document["layout"]), str(document["id"]), document.get("store")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageUnusable(f"{layout.version} is unreadable: restore it, or name another storage") from error
     if number != VERSION:
         raise StorageForeign(
             f"{layout.root} has layout {number}, this release knows {VERSION}: use a matching k0rdentd"
         )
-    return root_id
+    return Root(layout, root_id, store=store)
 
 
 def sync_directory(path: Path) -> None:

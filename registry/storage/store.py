@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -21,12 +21,13 @@ from registry.storage import history
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import BlobGone, StorageBusy, StorageFull
+from registry.storage.errors import BlobGone, StorageBusy, StorageFull, StorageMissing
 from registry.storage.history import UNTOLD, Cause
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.layout import Layout
 from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
+from registry.storage.members import admit
 from registry.storage.naming import name_blob
 from registry.storage.reserve import keep_reserve
 from registry.storage.roots import index_root, open_root
@@ -78,14 +79,17 @@ class Store:
             StorageUnusable: a directory cannot be read or written.
         """
         roots = [open_root(path, create=create) for path in paths]
-        index = Index(index_root(roots).layout.index)
-        with index.change() as change:
-            numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
-            has_history = history.head(change.rows) is not None or change.count("history") > 0
+        home = index_root(roots).layout
+        if not create and not home.index_file.exists():
+            raise StorageMissing(f"the index of {home.root} is missing: restore it, or load the bundles again")
+        index = Index(home.index)
+        numbered = admit(index, roots)
+        with index.snapshot() as snapshot:
+            has_history = history.head(snapshot.rows) is not None or snapshot.count("history") > 0
         if not has_history:
             with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
                 history.begin(change.rows)
-        keep_reserve(index_root(numbered).layout.reserve)
+        keep_reserve(home.reserve)
         return cls(BlobStore(numbered), index, upload_limit)
 
     def close(self) -> None:

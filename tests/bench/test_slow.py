@@ -7,7 +7,7 @@ import pytest
 from bench.errors import BenchFailed
 from bench.peers import ours
 from bench.sample import Sample
-from bench.slow import measure, percentile, target
+from bench.slow import measure, target
 
 
 @pytest.mark.slow
@@ -30,7 +30,3 @@ def test_a_probe_that_fails_is_told(tmp_path: Path) -> None:
     sample = Sample.make(huge=1000)
     with ours(sample, tmp_path) as url, pytest.raises(BenchFailed, match="answered with 404"):
         measure(target(url, sample.targets[-1].path, 1000, 1000), 2, "/v2/no/manifests/such")
-
-
-def test_a_percentile_is_a_value_that_was_seen() -> None:
-    assert [percentile((3.0, 1.0, 2.0), share) for share in (0, 0.5, 1)] == [1.0, 2.0, 3.0]

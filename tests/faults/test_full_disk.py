@@ -1,5 +1,6 @@
 """A disk that is too small, or becomes full: told clearly, nothing lost, and pulls go on."""
 
+import gzip
 import hashlib
 import os
 import re
@@ -14,7 +15,7 @@ import pytest
 
 from bench.archive import files
 from bench.layout import image, layer, measure, oci_archive
-from registry.storage.store import Store
+from registry.storage.roots import open_root
 from tests.conftest import k0rdentd, listing, serving
 from tests.faults.bundles import Made, make
 from tests.faults.contents import assert_nothing_under_way
@@ -30,6 +31,7 @@ READ = """
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from registry.storage.roots import open_root
 from registry.storage.store import Store
 store = Store.open([Path(sys.argv[1])], create=False)
 with ExitStack() as stack:
@@ -130,6 +132,19 @@ def kill_when(bundle: Path, root: Path, condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+def test_a_part_of_a_stream_is_tried_and_makes_no_room_for_the_rest(volume: Volume, tmp_path: Path) -> None:
+    """How large a part of a stream is nobody knows before the end of it; that the whole does not fit, everybody."""
+    images = {f"a{number}_1.tar": oci_archive(small_image(size=8_000_000)) for number in range(5)}
+    plain = write_tar(tmp_path / "b.tar", images)
+    bundle = tmp_path / "b.tar.gz"
+    bundle.write_bytes(gzip.compress(plain.read_bytes(), 1))
+    volume.resize(20 << 20)
+    done = k0rdentd("load", bundle, "-s", volume.store, "--include", "a0:*")
+    assert (done.returncode, list(listing(volume.store))) == (0, ["a0:1"]), done.stderr
+    refused = k0rdentd("load", bundle, "-s", volume.store)
+    assert (refused.returncode, "the bundle needs up to" in refused.stderr) == (4, True), refused.stderr
+
+
 def test_a_disk_that_becomes_full_ends_the_load_and_no_pull(bundle: Made, seeded: Volume, tmp_path: Path) -> None:
     with served(seeded, tmp_path) as puller:
         for _ in range(2):
@@ -201,8 +216,7 @@ def test_a_full_disk_takes_no_new_store_and_says_so(volume: Volume, bundle: Made
 
 def test_a_full_disk_beside_one_with_room_stays_out_of_the_way(bundle: Made, volume: Volume, tmp_path: Path) -> None:
     """What the message of a full disk advises: another `--storage`."""
-    Store.open([volume.store]).close()
-    (volume.store / "index" / "data.mdb").unlink()
+    open_root(volume.store, create=True)
     volume.fill()
     done = k0rdentd("load", bundle.path, "-s", tmp_path / "large", "-s", volume.store)
     assert (done.returncode, done.stderr) == (0, "")

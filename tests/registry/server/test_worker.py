@@ -147,3 +147,20 @@ def test_a_head_without_an_end_is_refused(server: Server) -> None:
     with connect(server) as client:
         client.sendall(b"GET /v2/ HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(20_000)))
         assert client.recv(1000).startswith(b"HTTP/1.1 4")
+
+
+def test_connections_are_spread_over_the_workers(tmp_path: Path) -> None:
+    """Left to the kernel, the worker that waited first would get every one that comes while nobody is busy."""
+    Store.open([tmp_path / "store"]).close()
+    options = ("--workers", "2", "--push", "anonymous")
+    with serving("-s", tmp_path / "store", *options, log=tmp_path / "log") as running, ExitStack() as stack:
+        before = [_sockets(pid) for pid in running.workers]
+        for _ in range(16):
+            stack.enter_context(connect(running))
+            time.sleep(0.03)
+        counts = [_sockets(pid) - old for pid, old in zip(running.workers, before, strict=True)]
+    assert min(counts) >= 4
+
+
+def _sockets(pid: int) -> int:
+    return sum(os.readlink(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())

@@ -1,15 +1,23 @@
 """Storage roots: made once, recognised, refused when they are something else; content is spread over several."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 
 from registry.oci.digest import Digest
+from registry.storage import inventory
+from registry.storage.blobs import StoredBlob
+from registry.storage.drain import give_up
 from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable
+from registry.storage.fsck import fsck
 from registry.storage.roots import open_root, place
 from registry.storage.store import Store
+from tests.conftest import k0rdentd, serving
+from tests.images import publish, small_image
 
 
 def test_a_root_keeps_its_identity(tmp_path: Path) -> None:
@@ -91,6 +99,102 @@ def test_roots_of_two_stores_are_not_mixed(tmp_path: Path) -> None:
         Store.open([tmp_path / name]).close()
     with pytest.raises(StorageForeign, match="index of its own"):
         Store.open([tmp_path / "a", tmp_path / "b"])
+
+
+IMAGES = [small_image(str(number)) for number in range(8)]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    """The roots of a store with images over both, of which the first has the index."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    store = Store.open(paths)
+    for number, tree in enumerate(IMAGES):
+        publish(store, tree, f"app:{number}")
+    assert {blob.root for blob in blobs_of(store)} == {0, 1}
+    store.close()
+    return paths
+
+
+def blobs_of(store: Store) -> list[StoredBlob]:
+    with store.snapshot() as snapshot:
+        return [blob for blob, _ in inventory.blobs(snapshot)]
+
+
+def files_below(path: Path) -> set[Path]:
+    return {each for each in path.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("command", ["ls", "stats", "gc", "scrub", "fsck", "missing"])
+def test_a_root_without_the_index_of_its_store_is_refused_and_untouched(two: list[Path], command: str) -> None:
+    before = files_below(two[1])
+    done = k0rdentd("store", command, "-s", two[1])
+    assert (done.returncode, "index is in another one: name all of them" in done.stderr) == (2, True), done.stderr
+    assert files_below(two[1]) == before
+    with pytest.raises(StorageMissing):
+        Store.open([two[1]])
+    Store.open(two, create=False).close()
+
+
+def test_a_root_of_another_store_is_refused(two: list[Path], tmp_path: Path) -> None:
+    Store.open([tmp_path / "c"]).close()
+    with pytest.raises(StorageForeign, match="another store"):
+        Store.open([tmp_path / "c", two[1]])
+
+
+def test_a_disk_that_is_not_mounted_is_no_new_root(two: list[Path]) -> None:
+    disk = two[1].rename(two[1].with_name("disk"))
+    for _ in range(2):
+        with pytest.raises(StorageMissing, match="is its disk mounted"):
+            Store.open(two)
+    shutil.rmtree(two[1])
+    Store.open([two[0], disk]).close()
+    disk.rename(two[1])
+    store = Store.open(two)
+    assert all(store.blobs.has(blob) for blob in blobs_of(store))
+    store.close()
+
+
+def test_a_lost_disk_is_given_up_and_its_blobs_are_brought_again(two: list[Path]) -> None:
+    store = Store.open(two)
+    lost = {blob.digest for blob in blobs_of(store) if blob.root == 1}
+    store.close()
+    shutil.rmtree(two[1])
+    done = k0rdentd("store", "drain", "--lost", two[1], "-s", two[0])
+    assert (done.returncode, f"lost {len(lost)} blobs" in done.stdout) == (0, True), done
+    store = Store.open(two)
+    assert not lost & {blob.digest for blob in blobs_of(store)}
+    for number, tree in enumerate(IMAGES):
+        publish(store, tree, f"app:{number}")
+    assert lost <= {blob.digest for blob in blobs_of(store) if store.blobs.has(blob)}
+    assert [finding for finding in fsck(store) if not finding.repaired] == []
+    store.close()
+
+
+def test_a_disk_that_is_there_is_not_given_up(two: list[Path], tmp_path: Path) -> None:
+    store = Store.open(two)
+    with pytest.raises(StorageForeign, match="not lost"):
+        list(give_up(store, two[1]))
+    with pytest.raises(StorageMissing):
+        list(give_up(store, tmp_path / "never"))
+    store.close()
+
+
+def test_without_its_index_a_store_is_read_by_nobody_and_begins_anew_when_it_is_written(two: list[Path]) -> None:
+    shutil.rmtree(two[0] / "index")
+    with pytest.raises(StorageMissing, match="index of"):
+        Store.open(two, create=False)
+    assert not (two[0] / "index").exists()
+    store = Store.open(two)
+    publish(store, IMAGES[0], "app:0")
+    assert [str(image.reference) for image in store.list_images()] == ["app:0"]
+    store.close()
+
+
+def test_a_registry_takes_another_empty_root(two: list[Path], tmp_path: Path) -> None:
+    roots = [part for root in (*two, tmp_path / "c") for part in ("-s", root)]
+    with serving(*roots, log=tmp_path / "log") as server:
+        assert httpx.get(f"{server.url}/v2/app/tags/list").json()["tags"]
 
 
 def test_a_root_that_was_left_out_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Which roots a store has: the table `roots` of its index.
+
+A disk that is not mounted leaves an empty directory in its place, which must not become a new root in silence.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from registry.oci.digest import Digest
+from registry.storage import inventory
+from registry.storage.blobs import StoredBlob
+from registry.storage.errors import StorageFull, StorageMissing
+from registry.storage.index import Change, Index, Snapshot
+from registry.storage.roots import Root, index_root, join
+
+_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A root as the index knows it; `path` is where it was when it was last given."""
+
+    id: str
+    number: int
+    path: Path
+    is_lost: bool = False
+
+    @property
+    def row(self) -> bytes:
+        return orjson.dumps({"number": self.number, "path": str(self.path), "lost": self.is_lost})
+
+
+def members(snapshot: Snapshot) -> list[Member]:
+    """All roots that the store ever had."""
+    found = []
+    for key, row in snapshot.rows.scan("roots"):
+        fields = orjson.loads(row)
+        found.append(Member(key.decode(), fields["number"], Path(fields["path"]), fields.get("lost", False)))
+    return found
+
+
+def admit(index: Index, roots: Sequence[Root]) -> tuple[Root, ...]:
+    """The roots with their numbers; new ones get theirs.
+
+    Raises:
+        StorageMissing: a new one is where another one was that has blobs and is not given.
+    """
+    with index.change() as change:
+        numbered = tuple(_admit(change, root, roots) for root in roots)
+    home = index_root(numbered)
+    with suppress(StorageFull):  # the next opening does it
+        for root in numbered:
+            join(root, home)
+    return numbered
+
+
+def forget_blobs(index: Index, member: Member) -> Iterator[StoredBlob]:
+    """Each blob that is lost with this root, which is one no more; a push or a load brings it again."""
+    place: Digest | None = None
+    while True:
+        with index.change() as change:
+            batch = [blob for blob, _ in itertools.islice(inventory.blobs(change, place), _ROWS)]
+            lost = [blob for blob in batch if blob.root == member.number]
+            for blob in lost:
+                inventory.delete_blob(change, blob.digest)
+            if not batch:
+                _put(change, replace(member, is_lost=True))
+        yield from lost
+        if not batch:
+            return
+        place = batch[-1].digest
+
+
+def _admit(change: Change, root: Root, given: Sequence[Root]) -> Root:
+    known = members(change)
+    old = next((member for member in known if member.id == root.id), None)
+    if old is None:
+        ids = {each.id for each in given}
+        _refuse_stand_in(change, root, [member for member in known if member.id not in ids])
+    member = Member(root.id, len(known) if old is None else old.number, root.layout.root)
+    if member != old:  # a full disk must not keep a store from being opened
+        _put(change, member)
+    return replace(root, number=member.number)
+
+
+def _refuse_stand_in(snapshot: Snapshot, root: Root, absent: Sequence[Member]) -> None:
+    for member in absent:
+        if member.path == root.layout.root and not member.is_lost and _has_blobs(snapshot, member):
+            raise StorageMissing(
+                f"{member.path} is empty, and blobs of this store were there: is its disk mounted? If the disk is "
+                f"lost, run 'k0rdentd store drain --lost {member.path}', and load the bundles again"
+            )
+
+
+def _has_blobs(snapshot: Snapshot, member: Member) -> bool:
+    return any(blob.root == member.number for blob, _ in inventory.blobs(snapshot))
+
+
+def _put(change: Change, member: Member) -> None:
+    change.rows.put("roots", member.id.encode(), member.row)
