@@ -7,9 +7,11 @@ from click.testing import CliRunner
 
 from bench.cli import bench
 from bench.errors import BenchFailed
+from bench.floor import HASH, UNPACK, WRITE, Content, against_floor
 from bench.footprint import Footprint, footprint
 from bench.load import LOAD, TAR, Comparison, Timing, against_earlier, against_tar, among_sources, measure, peak
 from bench.neighbours import Usage
+from bench.phases import phases
 from bench.report import footprint_line, load_table
 from bench.spread import Spread
 from bench.stock import Bundle, bundle
@@ -51,6 +53,19 @@ def test_a_bundle_that_is_not_whole_is_made_again(tmp_path: Path) -> None:
     whole = bundle(tmp_path, SIZE, "dir", nested=False)
     (whole.path.parent / "contents.json").unlink()
     assert bundle(tmp_path, SIZE, "dir", nested=False) == whole
+
+
+def test_every_phase_of_a_bundle_with_one_store_is_timed(small: Bundle, work: Path) -> None:
+    found = [timing.contender for timing in measure(phases(small), work / "run", rounds=1)]
+    names = ("load", "second load", "rest after a kill")
+    assert found == [f"{name}, {way}" for name in names for way in ("--no-verify", "--verify")]
+
+
+def test_the_floor_is_of_what_the_bundle_holds(small: Bundle, work: Path) -> None:
+    content = Content.of(small, work / "run")
+    assert 0 < sum(content.sizes) < SIZE
+    timings = measure(against_floor(small, content), work / "run", rounds=1)
+    assert [timing.contender for timing in timings if timing.seconds > 0] == [LOAD, UNPACK, HASH, WRITE]
 
 
 def test_every_contender_is_measured_in_every_round(small: Bundle, work: Path) -> None:

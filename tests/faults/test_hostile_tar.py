@@ -1,13 +1,16 @@
 """Tar headers that lie: a load ends soon, and with words."""
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from bench.archive import TAR_BLOCK, tar_chunks
 from tests.conftest import k0rdentd, listing
 from tests.faults.bundles import is_one_clear_sentence, load
-from tests.faults.hostile import GOOD, LYING_SIZES, archive, header, member, pax, write_bundle
+from tests.faults.hostile import GOOD, LYING_SIZES, archive, base256, header, member, pax, write_bundle
+from tests.faults.processes import watch
 
 # Those that do not hide where the next member begins.
 HARMLESS = {"sparse", "multi-volume"}
@@ -61,6 +64,20 @@ def test_names_as_long_as_they_get_are_refused_alone(root: Path) -> None:
     assert done.code == 1
     assert sorted(done.outcomes.values()) == ["failed", "failed", "failed", "loaded"]
     assert max(map(len, done.error.splitlines())) < 2000
+
+
+def test_members_of_30_gb_that_are_nothing_but_holes_are_passed_over(root: Path) -> None:
+    bundle, size = root.with_name("b.tar"), 30 * 10**9 // TAR_BLOCK * TAR_BLOCK
+    with bundle.open("wb") as file:
+        file.write(header("hole_1.tar", base256(size)))
+        file.seek(size, os.SEEK_CUR)
+        file.write(header("liar_1.tar", b"%011o" % TAR_BLOCK) + header("layer.tar", base256(size)))
+        file.writelines(tar_chunks([GOOD.as_entry("good_1.tar")], tarfile.GNU_FORMAT))
+    ended = watch("load", bundle, "-s", root, folder=root.parent)
+    assert ended.code == 1
+    assert "2 of 3 members failed" in ended.error
+    assert set(listing(root)) == {"good:1"}
+    assert ended.peak < 400_000_000
 
 
 def test_a_bundle_on_a_medium_that_cannot_be_read_is_told_so(root: Path) -> None:
