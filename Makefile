@@ -16,6 +16,8 @@ AIRGAP = $(if $(FROM_BUNDLE),--from-bundle $(FROM_BUNDLE)) $(if $(K0S_BINARY),--
 	$(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 # Real clients for the tests, peers for the bench.
 CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2
+# What the executables are built with.
+BUILDERS := gcc libc6-dev binutils
 PEERS := docker-registry nginx-light wrk
 
 .DEFAULT_GOAL := help
@@ -42,7 +44,7 @@ clients: ## Install the real clients that the tests use (apt)
 	@sh tests/install-packages $(CLIENTS)
 
 peers: ## Install what the bench measures against (apt)
-	@sh tests/install-packages $(CLIENTS) $(PEERS)
+	@sh tests/install-packages $(CLIENTS) $(PEERS) $(BUILDERS)
 
 run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path KEY=cosign.pub for a real one)
 	@sh tests/install-packages skopeo

@@ -81,6 +81,8 @@ def test_the_next_place_is_taken_where_the_first_will_not_do(built: Built, root:
     before = f'{_PROC}; mount -t tmpfs -o noexec tmpfs "$0/var/lib"'
     assert root.run(BINARY, "version", before=before).returncode == 0
     assert len(list(root.inside("/opt/k0rdentd/runtime").iterdir())) == 1
+    assert root.run(BINARY, "version", user="1000:1000", environment={"HOME": "/home/user"}).returncode == 0
+    assert not list(root.inside("/home/user").iterdir())
 
 
 def test_a_disk_that_fills_up_meanwhile_is_left_empty(built: Built, root: Root) -> None:
