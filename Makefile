@@ -16,9 +16,9 @@ AIRGAP = $(if $(FROM_BUNDLE),--from-bundle $(FROM_BUNDLE)) $(if $(K0S_BINARY),--
 	$(if $(K0S_VERSION),--k0s-version $(K0S_VERSION))
 # Real clients for the tests, peers for the bench.
 CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2
+PEERS := docker-registry nginx-light wrk
 # What the executables are built with.
 BUILDERS := gcc libc6-dev binutils
-PEERS := docker-registry nginx-light wrk
 
 .DEFAULT_GOAL := help
 .PHONY: help venv clients peers run test check fix e2e bench lock clean
