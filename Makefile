@@ -17,6 +17,8 @@ AIRGAP = $(if $(FROM_BUNDLE),--from-bundle $(FROM_BUNDLE)) $(if $(K0S_BINARY),--
 # Real clients for the tests, peers for the bench.
 CLIENTS := skopeo podman buildah containerd runc umoci busybox-static strace openssl curl iproute2 shellcheck
 PEERS := docker-registry nginx-light wrk
+# What the executables are built with.
+BUILDERS := gcc libc6-dev binutils
 
 .DEFAULT_GOAL := help
 .PHONY: help venv clients peers run test check fix e2e bench lock clean
@@ -42,7 +44,7 @@ clients: ## Install the real clients that the tests use (apt)
 	@sh tests/install-packages $(CLIENTS)
 
 peers: ## Install what the bench measures against (apt)
-	@sh tests/install-packages $(CLIENTS) $(PEERS)
+	@sh tests/install-packages $(CLIENTS) $(PEERS) $(BUILDERS)
 
 run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path KEY=cosign.pub for a real one)
 	@sh tests/install-packages skopeo

@@ -1,5 +1,6 @@
 """The first run unpacks the runtime once; one that cannot says why, and leaves nothing behind."""
 
+import signal
 import subprocess
 import time
 
@@ -41,17 +42,31 @@ def test_first_runs_at_the_same_time_share_one_runtime(built: Built, root: Root)
     assert len(root.runtimes) == 1
 
 
-def test_what_a_killed_first_run_left_is_gone_after_the_next(built: Built, root: Root) -> None:
-    root.put(built.online)
+def unpacking(root: Root) -> subprocess.Popen[bytes]:
+    """A first run that has begun to write."""
     process = subprocess.Popen(root.command(BINARY, "version"))
     deadline = time.monotonic() + 30
     while not any(name.endswith(".partial") for name in root.runtimes):
         assert time.monotonic() < deadline
+    return process
+
+
+def test_what_a_killed_first_run_left_is_gone_after_the_next(built: Built, root: Root) -> None:
+    root.put(built.online)
+    process = unpacking(root)
     process.kill()
     process.wait()
     assert [name.endswith(".partial") for name in root.runtimes] == [True]
     assert root.run(BINARY, "version").returncode == 0
     assert [name.endswith(".partial") for name in root.runtimes] == [False]
+
+
+def test_an_interrupted_first_run_leaves_nothing(built: Built, root: Root) -> None:
+    root.put(built.online)
+    process = unpacking(root)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGTERM
+    assert not root.inside("/var/lib/k0rdentd").exists()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,8 @@ def test_the_next_place_is_taken_where_the_first_will_not_do(built: Built, root:
     before = f'{_PROC}; mount -t tmpfs -o noexec tmpfs "$0/var/lib"'
     assert root.run(BINARY, "version", before=before).returncode == 0
     assert len(list(root.inside("/opt/k0rdentd/runtime").iterdir())) == 1
+    assert root.run(BINARY, "version", user="1000:1000", environment={"HOME": "/home/user"}).returncode == 0
+    assert not list(root.inside("/home/user").iterdir())
 
 
 def test_a_disk_that_fills_up_meanwhile_is_left_empty(built: Built, root: Root) -> None:

@@ -14,8 +14,10 @@
 
 #include "launcher.h"
 
-#define PLACES 4
+#define PLACES 5
 #define DAY (24 * 3600)
+
+static const char *const ROOTS_PLACES[] = {"/var/lib/k0rdentd/runtime", "/opt/k0rdentd/runtime", "/run/k0rdentd/runtime"};
 
 volatile int interrupted;
 
@@ -35,13 +37,12 @@ static int list_places(struct place places[PLACES]) {
         snprintf(places[count++].path, PATH_MAX - 64, "%s", said);
         return count;
     }
-    places[0].is_roots = geteuid() != 0;
-    snprintf(places[count++].path, PATH_MAX, "/var/lib/k0rdentd/runtime");
-    if (geteuid() == 0) {
-        snprintf(places[count++].path, PATH_MAX, "/opt/k0rdentd/runtime");
-        snprintf(places[count++].path, PATH_MAX, "/run/k0rdentd/runtime");
-        return count;
+    for (size_t i = 0; i < sizeof ROOTS_PLACES / sizeof *ROOTS_PLACES; i++) {
+        places[count].is_roots = geteuid() != 0;
+        snprintf(places[count++].path, PATH_MAX, "%s", ROOTS_PLACES[i]);
     }
+    if (geteuid() == 0)
+        return count;
     if (home && *home == '/')
         snprintf(places[count++].path, PATH_MAX - 64, "%s/.cache/k0rdentd", home);
     snprintf(places[count++].path, PATH_MAX, "/var/tmp/k0rdentd-%u", (unsigned)geteuid());
@@ -163,8 +164,9 @@ static int unpack_at(struct place *place, const struct executable *self, char ru
 static noreturn void tell(const struct place *places, int count, const struct executable *self) {
     char text[PLACES * (2 * PATH_MAX + 300)] = "";
     size_t length = 0;
-    for (int i = places[0].is_roots; i < count; i++)
-        length += (size_t)snprintf(text + length, sizeof text - length, "\n  %s: %s", places[i].path, places[i].why_not);
+    for (int i = 0; i < count; i++)
+        if (!places[i].is_roots)
+            length += (size_t)snprintf(text + length, sizeof text - length, "\n  %s: %s", places[i].path, places[i].why_not);
     fail("cannot unpack its runtime (%llu MB):%s\nMake room there, or name another folder in K0RDENTD_RUNTIME_DIR.",
          self->unpacked / 1000000 + 1, text);
 }
@@ -177,7 +179,9 @@ void find_runtime(const struct executable *self, char runtime[PATH_MAX]) {
             return;
     mode_t mask = umask(022);
     listen_to_signals(stop);
-    for (int i = places[0].is_roots; i < count && !interrupted; i++) {
+    for (int i = 0; i < count && !interrupted; i++) {
+        if (places[i].is_roots)
+            continue;
         errno = 0;
         if (is_usable(&places[i], self) && unpack_at(&places[i], self, runtime)) {
             listen_to_signals(SIG_DFL);
