@@ -170,6 +170,16 @@ def test_a_containerd_configuration_that_is_not_k0s_own_is_told_before_anything_
         plan(host_of(machine), outline.controller(site(machine)))
 
 
+def test_a_service_that_ends_over_and_over_is_stopped_before_it_is_installed_anew(machine: Machine) -> None:
+    machine.install_k0s("1.32.8")
+    (machine.root / "etc/systemd/system/k0scontroller.service").touch()
+    systemctl = machine.root / "usr/bin/systemctl"
+    systemctl.write_text("#!/bin/sh\necho activating\nexit 3\n")
+    service = outline.controller(site(machine))[-1]
+    words = [each.change.argv[1] for each in plan(host_of(machine), [service]) if isinstance(each.change, Run)]
+    assert words == ["config", "stop", "install", "start"]
+
+
 @pytest.mark.parametrize(("members", "leaves"), [(["{name}"], False), (["{name}", "other"], True), (["other"], False)])
 def test_a_controller_takes_leave_of_the_others(machine: Machine, members: list[str], leaves: bool) -> None:
     host = host_of(machine)
