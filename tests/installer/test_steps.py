@@ -84,6 +84,17 @@ def test_a_removal_killed_on_the_way_leaves_the_host_as_it_was(machine: Machine)
     assert tree(machine.root) == before
 
 
+def test_a_host_that_was_left_half_way_can_be_taken_back(machine: Machine) -> None:
+    machine.script(looks=0)
+    host, found = host_of(machine), outline.controller(site(machine))
+    before = tree(machine.root)
+    for first in (1, 9, 14):  # the last one starts k0s
+        do(host, plan(host, found)[:first])
+        assert tree(machine.root) != before
+        make(host, outline.removal(force=False))
+        assert tree(machine.root) == before
+
+
 @pytest.mark.slow
 def test_a_service_is_started_again_where_it_ended_and_where_it_was_started_with_something_else(
     machine: Machine,
