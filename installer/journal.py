@@ -18,7 +18,7 @@ from typing import Self
 from installer.changes import Replaced
 from installer.errors import InstallFailed
 from installer.host import Entry, Host
-from installer.paths import INSTALLER, PRELOAD_STORE
+from installer.paths import INSTALLER, K0S_UNITS, PRELOAD_STORE
 
 JOURNAL = INSTALLER / "journal"
 _PRIVATE = 0o600
@@ -136,6 +136,11 @@ def records(host: Host) -> list[Record]:
     """All that was kept, the deepest paths first, so that folders are empty when their turn comes."""
     found = [Record.load(host, file) for file in host.entries(JOURNAL) if file.suffix == ".json"]
     return sorted(found, key=lambda record: (-len(record.path.parts), record.path))
+
+
+def has_begun_k0s(host: Host) -> bool:
+    """Whether an installation came as far as to make k0s a service: only then is the k0s of this host ours."""
+    return any(host.look(Record(unit).file) is not None for unit in K0S_UNITS)
 
 
 def close(host: Host) -> None:

@@ -57,9 +57,9 @@ def installed_role(host: Host) -> str | None:
 
 def is_running(host: Host) -> bool:
     """Whether k0s runs, or its service tries to."""
-    role = installed_role(host)
     if Status.of(host) is not None:
         return True
+    role = installed_role(host)
     if role is None or not host.has("systemctl"):
         return False
     return host.run(("systemctl", "is-active", f"k0s{role}")).text.strip() in ("active", "activating", "deactivating")

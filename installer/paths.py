@@ -7,6 +7,8 @@ K0S_CONFIG = Path("/etc/k0s/k0s.yaml")
 K0S_STATE = Path("/var/lib/k0s")
 K0S_MANIFESTS = K0S_STATE / "manifests/k0rdentd"
 K0S_IMAGES = K0S_STATE / "images"
+K0S_UNITS = tuple(Path(f"/etc/systemd/system/k0s{role}.service") for role in ("controller", "worker"))
+
 CONTAINERD_CONFIG = Path("/etc/k0s/containerd.toml")
 CONTAINERD_DROPIN = Path("/etc/k0s/containerd.d/k0rdentd.toml")
 CONTAINERD_HOSTS = Path("/etc/k0s/certs.d")

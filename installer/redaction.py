@@ -16,7 +16,7 @@ MASK = "**********"
 # Keys whose values are secrets; names of Kubernetes secrets and paths of files are none.
 _WORDS = (
     r"pass(?:word|wd|phrase)|secret|token|credential(?!s)|private[_-]?key|api[_-]?key|access[_-]?key"
-    r"|auth\b|dsn|data[_-]?source|client[_-]?key[_-]?data"
+    r"|auth\b|dsn|data[_-]?source(?!c)|client[_-]?key[_-]?data"
 )
 _SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 _NO_SECRET = re.compile(

@@ -147,14 +147,18 @@ class Remote:
 def own_ca(port: int, kept: bytes | None) -> bytes:
     """The CA of the registry on this machine, as it tells over the loopback; `kept` is the one in its storage.
 
+    Where it tells nothing, as without plain HTTP, the one in its storage has to do; its certificate will show.
+
     Raises:
-        SourceUnusable: nobody answers, there is no CA, or it is not the one in the file.
+        SourceUnusable: there is no CA, or what answers has another one.
     """
     url = f"http://127.0.0.1:{port}/ca.crt"
     try:
         answer = httpx.get(url, timeout=_PATIENCE, trust_env=False)
         answer.raise_for_status()
     except httpx.HTTPError as error:
+        if kept is not None:
+            return kept
         raise SourceUnusable(
             f"the registry on this machine does not tell its CA at {url} ({error or type(error).__name__}): "
             "start 'k0rdentd registry', or name its address and CA (airgap.registry.address, caFile)"

@@ -10,7 +10,7 @@ from installer.chart import Chart
 from installer.cluster_config import ChartPlace, cluster_config, installed_config, part
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
-from installer.journal import JOURNAL
+from installer.journal import has_begun_k0s
 from installer.paths import CHARTS, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
@@ -66,8 +66,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     registry = None if wishes.online else find_registry(host, settings, address)
     here = K0sHere.of(host)
     k0s = _k0s(host, settings, wishes, registry, here)
-    unfinished = host.look(JOURNAL) is not None
-    check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=unfinished)
+    check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=has_begun_k0s(host))
     version = _k0rdent_version(host, settings, wishes, registry)
     chart = None if registry is None else Chart.fetch(registry, chart_repository(settings), version)
     config = cluster_config(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from installer.changes import Change, Replaced, Run
 from installer.host import Host
-from installer.journal import JOURNAL, Record, close, records
+from installer.journal import JOURNAL, Record, close, has_begun_k0s, records
 from installer.k0s import Status, has_state, installed_role, is_running
 from installer.paths import K0S
 
@@ -18,8 +18,8 @@ class K0sGone:
     title: str = "k0s"
 
     def changes(self, host: Host) -> Iterator[Change]:
-        if host.look(JOURNAL) is None or host.look(K0S) is None:
-            return  # nothing here is ours
+        if not has_begun_k0s(host) or host.look(K0S) is None:
+            return  # a k0s that runs here all the same is somebody else's
         if _has_peers(host):
             yield Run((str(K0S), "etcd", "leave"), "the other controllers go on without this one")
         if is_running(host):

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from installer.changes import Change, Condition, RemoveFile, Run, Wait, WriteFile, ensure_file
 from installer.host import Host
-from installer.k0s import Status, installed_role
-from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, STARTED_WITH
+from installer.k0s import ROLES, Status, installed_role, is_running
+from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, K0S_UNITS, STARTED_WITH
 from installer.settings_types import K0sVersion
 from installer.waiting import NodeReady
 
@@ -49,7 +49,7 @@ class Service:
     def changes(self, host: Host) -> Iterator[Change]:
         if host.read(STARTED_WITH) != self._fingerprint:
             yield from self._anew(host)
-        elif Status.of(host) is None:
+        elif not is_running(host):
             yield self._run("start", "k0s does not run")
             yield self._wait
         elif self._ready.lacking(host) is not None:
@@ -62,10 +62,11 @@ class Service:
             yield from ensure_file(host, JOIN_TOKEN, self.token.encode(), _PRIVATE, secret=True)
         if self.config is not None:
             yield self._run("config", "k0s takes its configuration", "validate", "-c", str(K0S_CONFIG))
-        if Status.of(host) is not None:
+        if is_running(host):  # or tries to, over and over: it cannot be started then either
             yield self._run("stop", "what it was started with has changed")
         replaces = ("--force",) if installed_role(host) else ()
-        yield self._run("install", "k0s becomes a service", self.role, *self._said, *replaces)
+        install = (str(K0S), "install", self.role, *self._said, *replaces)
+        yield Run(install, "k0s becomes a service", alters=(K0S_UNITS[ROLES.index(self.role)],))
         # k0s writes its part of containerd's configuration there, and `k0s reset` leaves it.
         yield Run((str(K0S), "start"), "k0s runs", alters=(CONTAINERD_CONFIG,))
         yield self._wait

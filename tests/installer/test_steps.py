@@ -12,13 +12,14 @@ from installer import outline
 from installer.changes import PlaceFile, Replaced, Run, Wait, WriteFile
 from installer.errors import WillNot
 from installer.host import Host
-from installer.journal import keep
-from installer.paths import JOIN_TOKEN, K0S, STARTED_WITH
+from installer.journal import has_begun_k0s, keep
+from installer.paths import JOIN_TOKEN, K0S, K0S_UNITS, STARTED_WITH
 from installer.plan import Planned, Step, apply, plan
 from installer.settings_types import K0sVersion
 from installer.site import Site
 from installer.steps.containerd import Mirrors
 from installer.steps.removal import K0sGone
+from installer.versions import K0sHere, check_replacement
 from tests.installer.sites import ADDRESS, host_of, site, tree
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
@@ -82,6 +83,27 @@ def test_a_removal_killed_on_the_way_leaves_the_host_as_it_was(machine: Machine)
         do(host, listed[:more])
     assert plan(host, steps) == []
     assert tree(machine.root) == before
+
+
+def test_a_k0s_that_came_after_an_installation_that_ended_early_is_not_removed(machine: Machine) -> None:
+    host = host_of(machine)
+    do(host, plan(host, outline.controller(site(machine)))[:1])
+    machine.install_k0s("1.31.2")
+    host.call((str(K0S), "install", "worker"))
+    assert plan(host, [K0sGone()]) == []
+    with pytest.raises(WillNot, match="did not install it"):
+        check_replacement(K0sHere.of(host), K0sVersion.parse("1.32.8"), allowed=True, unfinished=has_begun_k0s(host))
+
+
+def test_a_host_that_was_left_half_way_can_be_taken_back(machine: Machine) -> None:
+    machine.script(looks=0)
+    host, found = host_of(machine), outline.controller(site(machine))
+    before = tree(machine.root)
+    for first in (1, 9, 14):  # the last one starts k0s
+        do(host, plan(host, found)[:first])
+        assert tree(machine.root) != before
+        make(host, outline.removal(force=False))
+        assert tree(machine.root) == before
 
 
 @pytest.mark.slow
@@ -170,10 +192,20 @@ def test_a_containerd_configuration_that_is_not_k0s_own_is_told_before_anything_
         plan(host_of(machine), outline.controller(site(machine)))
 
 
+def test_a_service_that_ends_over_and_over_is_stopped_before_it_is_installed_anew(machine: Machine) -> None:
+    machine.install_k0s("1.32.8")
+    (machine.root / "etc/systemd/system/k0scontroller.service").touch()
+    systemctl = machine.root / "usr/bin/systemctl"
+    systemctl.write_text("#!/bin/sh\necho activating\nexit 3\n")
+    service = outline.controller(site(machine))[-1]
+    words = [each.change.argv[1] for each in plan(host_of(machine), [service]) if isinstance(each.change, Run)]
+    assert words == ["config", "stop", "install", "start"]
+
+
 @pytest.mark.parametrize(("members", "leaves"), [(["{name}"], False), (["{name}", "other"], True), (["other"], False)])
 def test_a_controller_takes_leave_of_the_others(machine: Machine, members: list[str], leaves: bool) -> None:
     host = host_of(machine)
-    keep(host, [Replaced(K0S, None)])
+    keep(host, [Replaced(K0S_UNITS[0], None)])
     listed = {"members": {each.format(name=host.name()): "https://192.0.2.1:2380" for each in members}}
     status = {"Version": "v1.32.8+k0s.0", "Role": "controller"}
     program = machine.root / "usr/local/bin/k0s"

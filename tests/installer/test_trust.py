@@ -12,7 +12,7 @@ from installer.remote import Remote, fingerprint, own_ca
 from installer.steps.removal import FilesBack
 from installer.steps.trust import Distrust, Trust
 from registry.pki.issue import make_authority, new_key
-from tests.conftest import Server
+from tests.conftest import Server, free_port
 from tests.installer.sites import host_of, tree
 from tests.installer.standin.machine import Machine
 from tests.installer.test_install_cli import registry
@@ -55,6 +55,9 @@ def test_the_registry_tells_its_ca_and_proves_to_have_it(registry: Server) -> No
     kept = registry.ca.read_bytes()
     assert own_ca(registry.port, kept) == kept == own_ca(registry.port, None)
     Remote(registry.host, kept).ping()
+    assert own_ca(free_port(), kept) == kept
+    with pytest.raises(SourceUnusable, match="start 'k0rdentd registry'"):
+        own_ca(free_port(), None)
     assert len(fingerprint(kept).split(":")) == 32
 
 
