@@ -48,12 +48,14 @@ def _rates(figures: Sequence[Figure]) -> Iterator[Verdict]:
             yield judged(f"{demand.case}: at least {demand.least:g} times {demand.peer}", found, demand.least)
 
 
-def _growth(figures: Sequence[Figure], of: str, ends: tuple[int, int]) -> Iterator[Verdict]:
+def _growth(figures: Sequence[Figure], of: str, ends: tuple[float, float]) -> Iterator[Verdict]:
     """Of what a request costs the server."""
     few, many = (_costs(figures, count) for count in ends)
     found = ratio(many, few)
     if found is not None:
-        yield judged_at_most(f"CPU time per request from {ends[0]} to {ends[1]} {of}: at most 1.1 times", found, GROWTH)
+        yield judged_at_most(
+            f"CPU time per request from {ends[0]:,.0f} to {ends[1]:,.0f} {of}: at most 1.1 times", found, GROWTH
+        )
 
 
 def _costs(figures: Sequence[Figure], x: float) -> Mapping[int, float]:
@@ -71,6 +73,7 @@ def _index(figures: Sequence[Figure]) -> Iterator[Verdict]:
                 f"manifest rate with {sizes[-1]:,.0f} manifests in the index: at least 0.9 of that with {sizes[0]:.0f}"
             )
             yield judged(claim, found, 0.9)
+        yield from _growth(figures, "manifests in the index", (sizes[0], sizes[-1]))
 
 
 def _memory(figures: Sequence[Figure]) -> Iterator[Verdict]:

@@ -28,10 +28,9 @@ BUNDLE = 60_000_000
 
 def latency(field: Field) -> Iterator[Figure]:
     """The manifest at every peer, ever more often, until a peer does not keep up."""
-    rates = RATES[1::2] if field.plan.is_short else RATES
     for number, tls, begin, peers in field.turns():
         for peer in peers:
-            for rate in rates:
+            for rate in field.plan.steps(RATES):
                 found, details = _asked(field, peer.endpoint(tls=tls), rate)
                 yield _figure(field, ("latency", f"{begin} manifest", peer.name, number), found, details)
                 if not found.kept_up:

@@ -26,7 +26,7 @@ def concurrency(field: Field) -> Iterator[Figure]:
     """The manifest at every peer, over ever more connections; by one transport, the plain one if it is measured."""
     manifest, one = field.sample.targets[0], replace(field.plan, transports=field.plan.transports[:1])
     for number, tls, begin, peers in replace(field, plan=one).turns():
-        for connections in CONNECTIONS:
+        for connections in field.plan.steps(CONNECTIONS):
             for peer in peers:
                 value, unit, details = measured(peer.endpoint(tls=tls), manifest, connections, field.plan.seconds)
                 place = ("concurrency", f"{begin} {manifest.name}", peer.name, number)

@@ -26,7 +26,7 @@ def workers(field: Field) -> Iterator[Figure]:
     """Ours with ever more workers, over the store that is served."""
     manifest_target, storage = field.sample.targets[0], field.folder / field.ours.name / "storage"
     for number in range(field.plan.rounds):
-        for count in WORKERS:
+        for count in field.plan.steps(WORKERS):
             own = _made(field.folder / "workers")
             with serving_ours(storage, own, count) as url:
                 found = measured(Endpoint.parse(url), manifest_target, 64, field.plan.seconds)

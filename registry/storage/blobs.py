@@ -181,11 +181,11 @@ class BlobStore:
         Raises:
             StorageUnusable: the file is gone although the index names it, or its root was not given.
         """
-        path = self.path(root, digest)
+        name = self.root(root).layout.blob_name(digest)
         try:
-            return open(path, "rb", buffering=0)
+            return open(name, "rb", buffering=0)
         except OSError as error:
-            raise disk_error(path, error) from error
+            raise disk_error(Path(name), error) from error
 
     def read_cached(self, root: int, digest: Digest, first: int, length: int) -> bytes | None:
         """A part of a blob, in one piece, for small ones; None if that would mean to wait for the disk.
@@ -193,17 +193,17 @@ class BlobStore:
         Raises:
             StorageUnusable: as `open`, or the file is too short.
         """
-        path, content = self.path(root, digest), bytearray(length)
+        name, content = self.root(root).layout.blob_name(digest), bytearray(length)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 count = _read_at_once(descriptor, content, first)
                 if count < length and os.fstat(descriptor).st_size < first + length:
-                    raise StorageUnusable(f"{path} is too short: load or push it again")
+                    raise StorageUnusable(f"{name} is too short: load or push it again")
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise disk_error(path, error) from error
+            raise disk_error(Path(name), error) from error
         return bytes(content) if count == length else None
 
     def disk_bytes(self) -> int:
