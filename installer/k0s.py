@@ -1,6 +1,7 @@
 """What k0s on this host tells about itself."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -68,3 +69,23 @@ def is_running(host: Host) -> bool:
 def has_state(host: Host) -> bool:
     """Whether a k0s has lived here."""
     return host.look(K0S_STATE / "pki") is not None or host.look(K0S_STATE / "kubelet.conf") is not None
+
+
+def has_peers(host: Host) -> bool:
+    """Whether this controller's etcd has others: one that went without a word would count as missing for ever."""
+    status = Status.of(host)
+    if status is None or status.role != "controller":
+        return False
+    output = host.run((str(K0S), "etcd", "member-list"))
+    members = _members(output.text) if output.code == 0 else {}
+    names = {name.lower() for name in members}
+    return len(names) > 1 and host.name() in names
+
+
+def _members(text: str) -> Mapping[str, object]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    members = document.get("members") if isinstance(document, dict) else None
+    return members if isinstance(members, dict) else {}

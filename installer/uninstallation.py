@@ -2,7 +2,7 @@
 
 from installer.errors import WillNot
 from installer.host import Host
-from installer.k0s import Status
+from installer.k0s import Status, has_peers
 from installer.paths import K0S
 
 _CLUSTERS = "clusterdeployments.k0rdent.mirantis.com"
@@ -11,16 +11,18 @@ _CLUSTERS = "clusterdeployments.k0rdent.mirantis.com"
 def check_clusters(host: Host) -> None:
     """Know that no cluster of k0rdent's is left without its manager; where nothing answers, nobody can know.
 
+    Other controllers go on with them, where there are some.
+
     Raises:
         WillNot: there are some.
     """
     status = Status.of(host)
-    if status is None or status.role != "controller":
+    if status is None or status.role != "controller" or has_peers(host):
         return
     output = host.run((str(K0S), "kubectl", "get", _CLUSTERS, "--all-namespaces", "--output=name"))
     names = output.text.split() if output.code == 0 else []
     if names:
         raise WillNot(
-            f"k0rdent manages {len(names)} clusters ({', '.join(name.rpartition('/')[2] for name in names[:5])}), "
+            f"k0rdent manages clusters ({', '.join(name.rpartition('/')[2] for name in names)[:200]}) "
             "which would go on without it: delete them first, or use --force"
         )

@@ -1,13 +1,12 @@
 """The way back: k0s gone, and every file as it was before the installation."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from installer.changes import Change, Replaced, Run
 from installer.host import Host
 from installer.journal import JOURNAL, Record, close, has_begun_k0s, records
-from installer.k0s import Status, has_state, installed_role, is_running
+from installer.k0s import has_peers, has_state, installed_role, is_running
 from installer.paths import K0S
 
 
@@ -20,32 +19,12 @@ class K0sGone:
     def changes(self, host: Host) -> Iterator[Change]:
         if not has_begun_k0s(host) or host.look(K0S) is None:
             return  # a k0s that runs here all the same is somebody else's
-        if _has_peers(host):
+        if has_peers(host):
             yield Run((str(K0S), "etcd", "leave"), "the other controllers go on without this one")
         if is_running(host):
             yield Run((str(K0S), "stop"), "k0s ends on this node")
         if installed_role(host) or has_state(host):
             yield Run((str(K0S), "reset"), "its service, containers and state go", patience=900)
-
-
-def _has_peers(host: Host) -> bool:
-    """Whether this controller's etcd has others: one that went without a word would count as missing for ever."""
-    status = Status.of(host)
-    if status is None or status.role != "controller":
-        return False
-    output = host.run((str(K0S), "etcd", "member-list"))
-    members = _members(output.text) if output.code == 0 else {}
-    names = {name.lower() for name in members}
-    return len(names) > 1 and host.name() in names
-
-
-def _members(text: str) -> Mapping[str, object]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    members = document.get("members") if isinstance(document, dict) else None
-    return members if isinstance(members, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

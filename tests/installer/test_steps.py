@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from installer.settings_types import K0sVersion
 from installer.site import Site
 from installer.steps.containerd import Mirrors
 from installer.steps.removal import K0sGone
+from installer.uninstallation import check_clusters
 from installer.versions import K0sHere, check_replacement
 from tests.installer.sites import ADDRESS, host_of, site, tree
 from tests.installer.standin.machine import Machine
@@ -209,8 +210,10 @@ def test_a_controller_takes_leave_of_the_others(machine: Machine, members: list[
     listed = {"members": {each.format(name=host.name()): "https://192.0.2.1:2380" for each in members}}
     status = {"Version": "v1.32.8+k0s.0", "Role": "controller"}
     program = machine.root / "usr/local/bin/k0s"
-    cases = f"status) echo '{json.dumps(status)}';; etcd) echo '{json.dumps(listed)}';;"
+    cases = f"status) echo '{json.dumps(status)}';; etcd) echo '{json.dumps(listed)}';; kubectl) echo cluster/c1;;"
     program.write_text(f"#!/bin/sh\ncase $1 in {cases} esac\n")
     program.chmod(0o755)
     words = [each.change.argv[1:] for each in plan(host, [K0sGone()]) if isinstance(each.change, Run)]
     assert words[: 1 + leaves] == ([("etcd", "leave")] if leaves else []) + [("stop",)]
+    with nullcontext() if leaves else pytest.raises(WillNot, match=r"manages clusters \(c1\)"):
+        check_clusters(host)
