@@ -90,7 +90,7 @@ class EmbeddedK0s:
         partial = target.with_name(f".{target.name}.partial")
         try:
             with partial.open("wb") as file:
-                for piece in self._pieces():
+                for piece in self.pieces():
                     file.write(piece)
                 os.fchmod(file.fileno(), 0o755)
                 os.fsync(file.fileno())
@@ -102,7 +102,20 @@ class EmbeddedK0s:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
 
-    def _pieces(self) -> Iterator[bytes]:
+    def describe(self) -> str:
+        """For a plan."""
+        version = self.version or "of unknown version"
+        if isinstance(self.source, Executable):
+            return f"k0s {version} inside {self.source.path}, SHA-256 {self.source.footer.k0s.sha256[:12]}"
+        return f"k0s {version} at {self.source}"
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, checked when the last one was read.
+
+        Raises:
+            ExecutableDamaged: its bytes are not those that were built in.
+            OSError: a file of its own cannot be read.
+        """
         if isinstance(self.source, Executable):
             yield from self.source.read("k0s", self.source.footer.k0s)
             return

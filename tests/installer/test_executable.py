@@ -58,7 +58,9 @@ def test_k0s_is_put_in_place_whole_and_runnable(packed: Executable, tmp_path: Pa
     target = tmp_path / "bin/k0s"
     target.parent.mkdir()
     target.write_text("the one before")
-    EmbeddedK0s(packed, None).write(target)
+    found = EmbeddedK0s(packed, "v1.32.8+k0s.0")
+    assert found.describe().startswith(f"k0s v1.32.8+k0s.0 inside {packed.path}, SHA-256 ")
+    found.write(target)
     assert target.read_bytes() == K0S
     assert target.stat().st_mode & 0o777 == 0o755
     assert list(target.parent.iterdir()) == [target]
