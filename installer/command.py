@@ -81,10 +81,12 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
     refuse_unknown_sections(sections, frozenset(_COMMANDS), config_file)
     ctx.obj = _log_settings(ctx, sections, config_file)
     logging.config.dictConfig(logging_config(ctx.obj))
-    name = ctx.invoked_subcommand or ""
-    command = root.get_command(ctx, name)
-    if command is not None and name in sections:
-        ctx.default_map = {name: option_defaults(sections[name], name, command, config_file)}
+    commands = {name: root.get_command(ctx, name) for name in sections}
+    ctx.default_map = {
+        name: option_defaults(sections[name], name, command, config_file)
+        for name, command in commands.items()
+        if command is not None
+    }
 
 
 def _log_settings(ctx: click.Context, sections: Mapping[str, object], path: Path) -> LogSettings:

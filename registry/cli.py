@@ -93,18 +93,24 @@ class PortUnusable(Failure):
 )
 @click.option(
     "--max-manifest-size",
-    type=click.IntRange(4 * 1024 * 1024),
+    type=click.IntRange(4 * 1024 * 1024, 1024**3),
     default=_LIMITS.manifest,
     show_default=True,
     metavar="BYTES",
 )
-@click.option("--max-blob-size", type=click.IntRange(1), default=_LIMITS.blob, show_default=True, metavar="BYTES")
 @click.option(
-    "--max-uploads", type=click.IntRange(1), default=_LIMITS.uploads, show_default=True, help="Uploads open at once."
+    "--max-blob-size", type=click.IntRange(1, 1024**5), default=_LIMITS.blob, show_default=True, metavar="BYTES"
+)
+@click.option(
+    "--max-uploads",
+    type=click.IntRange(1, 1_000_000),
+    default=_LIMITS.uploads,
+    show_default=True,
+    help="Uploads open at once.",
 )
 @click.option(
     "--upload-expiry",
-    type=click.IntRange(60),
+    type=click.IntRange(60, 366 * 24 * 3600),
     default=_LIMITS.upload_age,
     show_default=True,
     metavar="SECONDS",
@@ -112,7 +118,7 @@ class PortUnusable(Failure):
 )
 @click.option(
     "--idle-timeout",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 24 * 3600),
     default=_LIMITS.idle,
     show_default=True,
     metavar="SECONDS",
