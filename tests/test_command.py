@@ -232,3 +232,10 @@ def test_keys_that_are_null_or_written_as_other_scalars_are_taken(tmp_path: Path
     )
     done = k0rdentd("-c", config, "registry", "--print-unit")
     assert done.returncode == 0, done.stderr
+
+
+def test_help_names_the_environment_variables() -> None:
+    assert "K0RDENTD_REGISTRY_PORT" in k0rdentd("registry", "--help").stdout
+    assert "K0RDENT_COSIGN_KEY" in k0rdentd("load", "--help").stdout
+    assert "K0RDENTD_REGISTRY_STORAGE" in k0rdentd("store", "gc", "--help").stdout
+    assert "K0RDENTD_LOG_LEVEL" in k0rdentd("--help").stdout
