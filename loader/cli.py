@@ -25,7 +25,7 @@ from registry.storage.errors import disk_errors
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
-from registry.verification import Verification
+from registry.verification import EvidenceMissing, Verification
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
@@ -175,7 +175,10 @@ def version(bundle: Path) -> None:
 def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) -> None:
     """Check the signature of BUNDLE, and load nothing."""
     with Source(bundle) as source:
-        evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
+        try:
+            evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
+        except EvidenceMissing as error:
+            raise EvidenceMissing(error.lack) from error
         assert evidence is not None
         check = Check.open(bundle, evidence)
         digests = source.hash(check.algorithms).digests()
