@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,8 +18,7 @@ from bench.bundle import BundleSpec, Form
 from bench.corpus import write_bundle
 from bench.layout import chart_archive, oci_archive
 from registry.storage.store import Store
-from tests.conftest import free_port, k0rdentd, listing, serving
-from tests.faults.processes import wait_until
+from tests.conftest import k0rdentd, listing, serving
 from tests.images import small_image, write_tar
 from tests.signing import KeyPair, key_pair
 
@@ -297,40 +295,3 @@ def test_a_bundle_is_verified_alone(signed: Signed) -> None:
     assert bad.returncode == 1
     assert "OK" not in bad.stdout
     assert "does not fit this file and this key" in bad.stderr
-
-
-def lose_bundle(signed: Signed) -> None:
-    signed.path.unlink()
-
-
-def lose_signature(signed: Signed) -> None:
-    signed.path.with_name("b.tar.gz.sig").unlink()
-
-
-def lose_key(signed: Signed) -> None:
-    signed.pair.public.unlink()
-
-
-def cut_bundle(signed: Signed) -> None:
-    os.truncate(signed.path, signed.path.stat().st_size // 2)
-
-
-@pytest.mark.parametrize("lose", [lose_bundle, lose_signature, lose_key, cut_bundle])
-def test_a_registry_that_holds_a_bundle_is_ready_whatever_became_of_the_file(
-    tmp_path: Path, signed: Signed, lose: Callable[[Signed], None]
-) -> None:
-    assert load(signed, tmp_path / "s").returncode == 0
-    lose(signed)
-    given = ("-s", tmp_path / "s", "-b", signed.path, "--verify", "--cosign-key", signed.pair.public)
-    with serving(*given, log=tmp_path / "log"):  # a stop in the middle of the next load takes nothing back
-        pass
-    with serving(*given, log=tmp_path / "log", wait_for="/readyz"):
-        wait_until(lambda: signed.path.name in (tmp_path / "log").read_text(), "nobody is warned", 20)
-    if lose in (lose_bundle, lose_signature):
-        assert "it was loaded before" in (tmp_path / "log").read_text()
-
-
-def test_a_store_that_holds_another_bundle_needs_the_file(tmp_path: Path, signed: Signed) -> None:
-    assert load(signed, tmp_path / "s").returncode == 0
-    done = k0rdentd("registry", "-s", tmp_path / "s", "-b", tmp_path / "other.tar", "-p", str(free_port()))
-    assert (done.returncode, "no bundle at" in done.stderr) == (2, True)
