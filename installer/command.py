@@ -65,7 +65,17 @@ class _LazyGroup(click.Group):
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
+        _show_environment(command)
         return command
+
+
+def _show_environment(command: click.Command) -> None:
+    """Have the help tell the environment variable of each option that has one."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            option.show_envvar = True
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _show_environment(below)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -76,15 +86,19 @@ class _LazyGroup(click.Group):
     default=DEFAULT_CONFIG_FILE,
     show_default=True,
     envvar="K0RDENTD_CONFIG_FILE",
+    show_envvar=True,
     help="Settings; flags and environment variables win over them.",
 )
-@click.option("--debug", is_flag=True, envvar="K0RDENTD_DEBUG", help="Log everything, and show tracebacks.")
+@click.option(
+    "--debug", is_flag=True, envvar="K0RDENTD_DEBUG", show_envvar=True, help="Log everything, and show tracebacks."
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
     envvar="K0RDENTD_LOG_LEVEL",
+    show_envvar=True,
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
@@ -100,9 +114,12 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
     refuse_unknown_sections(sections, frozenset(_COMMANDS), config_file)
     ctx.obj = _log_settings(ctx, sections, config_file)
     logging.config.dictConfig(logging_config(ctx.obj))
-    command = root.get_command(ctx, name)
-    if command is not None and name in sections:
-        ctx.default_map = {name: option_defaults(sections[name], name, command, config_file)}
+    commands = {name: root.get_command(ctx, name) for name in sections}
+    ctx.default_map = {
+        name: option_defaults(sections[name], name, command, config_file)
+        for name, command in commands.items()
+        if command is not None
+    }
 
 
 def _log_settings(ctx: click.Context, sections: Mapping[str, object], path: Path) -> LogSettings:

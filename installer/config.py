@@ -57,7 +57,7 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     """A section as defaults for the options of its command.
 
     Raises:
-        ConfigurationInvalid: it is no mapping, or names what the command does not have.
+        ConfigurationInvalid: it is no mapping, names what the command does not have, or has a value that cannot be.
     """
     if section is None:  # every line of it commented out
         return {}
@@ -68,11 +68,28 @@ def option_defaults(section: object, name: str, command: click.Command, path: Pa
     for key, value in section.items():
         if key not in options:
             raise ConfigurationInvalid(f"{path}: unknown key {name}.{key}; known are {', '.join(sorted(options))}")
-        option = options[key]
-        several = option.multiple and not isinstance(value, list)
-        said_off = value is False and isinstance(option.type, click.Choice)  # YAML reads a bare `off` so
-        defaults[option.name or ""] = [value] if several else "off" if said_off else value
+        if value is not None:  # its value commented out
+            defaults[options[key].name or ""] = _value(
+                options[key], value, click.Context(command), f"{path}: {name}.{key}"
+            )
     return defaults
+
+
+def _value(option: click.Option, value: object, context: click.Context, where: str) -> object:
+    """What the option takes for its default; a value that it would refuse is refused here, where its place is known."""
+    said = value if option.multiple and isinstance(value, list) else [value]
+    if any(isinstance(each, list | dict) for each in said):
+        raise ConfigurationInvalid(f"{where}: it takes {'values' if option.multiple else 'one value'}, not {value!r}")
+    if isinstance(option.type, click.Path) and not all(isinstance(each, str) for each in said):
+        raise ConfigurationInvalid(f"{where}: {value!r} is no path: put it in quotes if it is one")
+    if value is False and isinstance(option.type, click.Choice):  # YAML reads a bare `off` so
+        said = ["off"]
+    found = said if option.multiple else said[0]
+    try:
+        option.type_cast_value(context, found)
+    except click.BadParameter as error:
+        raise ConfigurationInvalid(f"{where}: {error.message}") from error
+    return found
 
 
 def camel(name: str) -> str:

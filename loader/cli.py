@@ -25,7 +25,7 @@ from registry.options import key_option, signature_option, storage_option, verif
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
-from registry.verification import Verification
+from registry.verification import EvidenceMissing, Verification
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
@@ -46,7 +46,7 @@ def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
 @click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
-@click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
+@click.option("--strip-components", type=click.IntRange(0, 1000), help="Leading folders to drop from every path.")
 @click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
 @click.option(
     "--platform",
@@ -194,7 +194,10 @@ def version(bundle: Path) -> None:
 def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) -> None:
     """Check the signature of BUNDLE, and load nothing."""
     with Source(bundle) as source:
-        evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
+        try:
+            evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
+        except EvidenceMissing as error:
+            raise EvidenceMissing(error.lack) from error
         assert evidence is not None
         check = Check.open(bundle, evidence)
         digests = source.hash(check.algorithms).digests()

@@ -36,7 +36,7 @@ report_option = click.option(
 @click.argument("to", metavar="REGISTRY")
 @click.option("--include", multiple=True, metavar="GLOB", help="Push only what matches, as repository:tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
-@click.option("--strip-components", type=click.IntRange(0), help="Leading folders to drop from every path.")
+@click.option("--strip-components", type=click.IntRange(0, 1000), help="Leading folders to drop from every path.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Blobs under way at once.")
 @click.option(
     "--work",
@@ -45,7 +45,9 @@ report_option = click.option(
     show_default=True,
     help="Where blobs of a stream wait.",
 )
-@click.option("--spool", type=click.IntRange(0), default=4096, show_default=True, metavar="MB", help="So many of them.")
+@click.option(
+    "--spool", type=click.IntRange(0, 1024**3), default=4096, show_default=True, metavar="MB", help="So many of them."
+)
 @report_option
 @verify_options
 @credential_options

@@ -24,6 +24,7 @@ from registry.config import (
     default_workers,
     inherits_sockets,
 )
+from registry.held import without_gone_bundle, without_unproven_bundle
 from registry.oci.errors import Failure
 from registry.options import given_arguments, storage_option, tls_options, verify_options
 from registry.pki.certificates import Certificates
@@ -97,18 +98,24 @@ class PortUnusable(Failure):
 )
 @click.option(
     "--max-manifest-size",
-    type=click.IntRange(4 * 1024 * 1024),
+    type=click.IntRange(4 * 1024 * 1024, 1024**3),
     default=_LIMITS.manifest,
     show_default=True,
     metavar="BYTES",
 )
-@click.option("--max-blob-size", type=click.IntRange(1), default=_LIMITS.blob, show_default=True, metavar="BYTES")
 @click.option(
-    "--max-uploads", type=click.IntRange(1), default=_LIMITS.uploads, show_default=True, help="Uploads open at once."
+    "--max-blob-size", type=click.IntRange(1, 1024**5), default=_LIMITS.blob, show_default=True, metavar="BYTES"
+)
+@click.option(
+    "--max-uploads",
+    type=click.IntRange(1, 1_000_000),
+    default=_LIMITS.uploads,
+    show_default=True,
+    help="Uploads open at once.",
 )
 @click.option(
     "--upload-expiry",
-    type=click.IntRange(60),
+    type=click.IntRange(60, 366 * 24 * 3600),
     default=_LIMITS.upload_age,
     show_default=True,
     metavar="SECONDS",
@@ -116,7 +123,7 @@ class PortUnusable(Failure):
 )
 @click.option(
     "--idle-timeout",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 24 * 3600),
     default=_LIMITS.idle,
     show_default=True,
     metavar="SECONDS",
@@ -204,8 +211,7 @@ def registry(
         arguments = given_arguments(context)
         click.echo(unit(settings, own_command(), arguments, unpacks=executable() is not None), nl=False)
         return None
-    _check(settings)
-    _serve(settings, context.find_root().command)
+    _serve(_checked(settings), context.find_root().command)
     return None
 
 
@@ -245,18 +251,16 @@ def _trust(certificates: Certificates) -> str:
     return f"TLS; clients must trust the CA {where}, SHA-256 {certificates.ca_fingerprint}"
 
 
-def _check(settings: RegistrySettings) -> None:
-    """All that can be known to be wrong, before anything is started."""
-    if settings.bundle is not None and not settings.bundle.exists():
-        raise SettingInvalid(f"no bundle at {settings.bundle}: give the file or directory with --bundle-path")
+def _checked(settings: RegistrySettings) -> RegistrySettings:
+    """All that can be known to be wrong, before anything is started; without a bundle that is gone, but held."""
+    settings = without_gone_bundle(settings)
     if settings.files is not None and not settings.files.is_dir():
         raise SettingInvalid(f"no directory at {settings.files}: make it, or leave --files out")
     _check_users(settings)
     if not inherits_sockets(os.environ, os.getpid()):
         _check_port(settings.host, settings.port)
         _check_pid_file(settings.pid_file)
-    if settings.bundle is not None:
-        settings.verification.evidence(settings.bundle)
+    settings = without_unproven_bundle(settings)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
     is_new = not any(Layout(root).version.is_file() for root in settings.storage)
@@ -267,6 +271,7 @@ def _check(settings: RegistrySettings) -> None:
     store.close()
     if empty and settings.bundle is None and settings.push == "off":
         raise SettingInvalid(f"{settings.storage[0]} is empty and no bundle is given: use --bundle-path or --push")
+    return settings
 
 
 def _check_users(settings: RegistrySettings) -> None:

@@ -10,6 +10,7 @@ import click
 from registry.config import DEFAULT_STORAGE, PLAIN_HTTP, TLS_MODES
 from registry.pki.errors import HostNameInvalid
 from registry.pki.names import SubjectName, parse_name
+from registry.verification import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,7 +43,14 @@ def _words(option: click.Option, value: object) -> list[str]:
         names = option.opts if value else option.secondary_opts
         return names[-1:]
     values = value if isinstance(value, (list, tuple)) else (value,)
-    return [f"{option.opts[-1]}={each.absolute() if isinstance(each, Path) else each}" for each in values]
+    if isinstance(option.type, _KeyPlace):
+        values = [each if is_url(each) else Path(each) for each in values]
+    name = next(each for each in option.opts if each.startswith("--"))
+    return [f"{name}={each.absolute() if isinstance(each, Path) else each}" for each in values]
+
+
+class _KeyPlace(click.types.StringParamType):
+    """A file, or a URL."""
 
 
 class _HostName(click.ParamType[SubjectName]):
@@ -106,6 +114,7 @@ key_option = click.option(
     "--cosign-key",
     "--cosignKey",
     "cosign_key",
+    type=_KeyPlace(),
     metavar="PATH|URL",
     envvar="K0RDENT_COSIGN_KEY",
     help="Public key of the bundle's signer, in PEM.",

@@ -21,6 +21,11 @@ class EvidenceMissing(Failure):
 
     exit_code: ClassVar[int] = 2
 
+    @property
+    def lack(self) -> str:
+        """The same, without the way out that only who loads the bundle has."""
+        return str(self).removesuffix(f", or {_WAIVE}")
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

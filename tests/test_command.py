@@ -211,3 +211,44 @@ def _listening(port: int) -> int:
                 continue
         time.sleep(0.02)
     pytest.fail("no registry in the background")
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "said"),
+    [
+        ("registry: {port: 5578, storage: 5}\n", "registry", "registry.storage"),
+        ("registry: {htpasswd: [a]}\n", "registry", "registry.htpasswd"),
+        ("registry: {storage: [[a]]}\n", "registry", "registry.storage"),
+        ("registry: {tlsSan: {a: b}}\n", "registry", "registry.tlsSan"),
+        ("registry: {push: maybe}\n", "registry", "registry.push"),
+        ("registry: {port: many}\n", "registry", "registry.port"),
+        ("load: {jobz: 3}\n", "registry", "load.jobz"),
+        ("load: {jobs: many}\n", "registry", "load.jobs"),
+        ("registry:\n  port: 1\n  host: x\n  port: 2\n", "registry", "line 4"),
+        ("registry:\n  idleTimeout: 99999999999999999999\n", "registry", "registry.idleTimeout"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_by_file_and_key(tmp_path: Path, text: str, command: str, said: str) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    done = k0rdentd("-c", config, command, "-s", tmp_path / "none")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert str(config) in done.stderr
+    assert "internal error" not in done.stderr
+
+
+def test_keys_that_are_null_or_written_as_other_scalars_are_taken(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"registry: {{port: '5578', push: off, tls: off, storage: {tmp_path}, htpasswd: null, accessLog: yes}}\n"
+    )
+    done = k0rdentd("-c", config, "registry", "--print-unit")
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_the_environment_variables() -> None:
+    assert "K0RDENTD_REGISTRY_PORT" in k0rdentd("registry", "--help").stdout
+    assert "K0RDENT_COSIGN_KEY" in k0rdentd("load", "--help").stdout
+    assert "K0RDENTD_REGISTRY_STORAGE" in k0rdentd("store", "gc", "--help").stdout
+    assert "K0RDENTD_LOG_LEVEL" in k0rdentd("--help").stdout

@@ -91,6 +91,8 @@ def drain(req: falcon.Request) -> None:
     """Read on after a refusal, within bounds: a client that is still sending would not see the answer."""
     if not req.content_length and req.get_header("Transfer-Encoding") is None:
         return
+    if req.env["wsgi.input"].is_held_back:
+        return
     count = 0
     req.env["wsgi.input"].hurry(_DRAIN_SECONDS)  # a byte a second would hold a thread for days
     with suppress(BlobUploadInvalid):

@@ -16,7 +16,10 @@ class Live:
 
 
 class Ready:
-    """`/readyz`: the index is open, and the bundle given at start is loaded."""
+    """`/readyz`: the index is open, and the bundle given at start is loaded.
+
+    A bundle that was loaded and is refused now, for its file or key changed, has brought all that it may bring.
+    """
 
     def __init__(self, store: Store, bundle: str | None) -> None:
         self._store = store
@@ -35,6 +38,9 @@ class Ready:
             return None
         with self._store.snapshot() as snapshot:
             state = snapshot.load_state(self._bundle)
+            is_held = snapshot.has_completed_load(self._bundle)
         if state is None:
             return f"{self._bundle} is not loaded yet"
-        return None if state["state"] == "loaded" else f"{self._bundle}: {state['state']}"
+        if state["state"] == "loaded" or (state["state"] == "refused" and is_held):
+            return None
+        return f"{self._bundle}: {state['state']}"

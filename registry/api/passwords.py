@@ -1,6 +1,7 @@
 """Users of an htpasswd file (bcrypt), checked off the hot path and without telling which part was wrong."""
 
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -11,6 +12,8 @@ from typing import ClassVar
 import bcrypt
 
 from registry.oci.errors import Failure
+
+_log = logging.getLogger(__name__)
 
 # A cost that bcrypt does not know would be an error at the first login, not at the start.
 _ENTRY = re.compile(r"([^:]+):(\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53})")
@@ -67,17 +70,20 @@ class Passwords:
                 self._verified.popitem(last=False)
 
     def _reread(self) -> None:
-        """A file that is gone or damaged meanwhile lets nobody in."""
+        """A file that is gone or damaged meanwhile, be it for a moment, neither adds nor removes a user."""
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return
         with self._lock:
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
             try:
                 self._users = _read(self._path)
-            except PasswordsInvalid:
-                self._users = {}
+            except PasswordsInvalid as error:
+                _log.error("%s: the users known until now go on, and nobody is removed before it is mended", error)
+                return
             self._verified.clear()
-            self._stamp = stamp
 
     def _stamp_now(self) -> tuple[int, int, int]:
         try:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -53,21 +54,37 @@ def open_key(path: Path) -> bytes:
         StorageUnusable: it cannot be read or made.
     """
     with disk_errors(path):
-        path.parent.mkdir(mode=0o755, exist_ok=True)  # the CA's certificate beside it is for everybody
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, os.urandom(_KEY_SIZE))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        try:
-            os.link(fresh, path)  # the first of several workers wins
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-        return path.read_bytes()
+            key = path.read_bytes()
+        except FileNotFoundError:
+            _make_key(path)
+            key = path.read_bytes()
+    _clean(path)
+    return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(mode=0o755, exist_ok=True)  # the CA's certificate beside it is for everybody
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    fresh.unlink(missing_ok=True)  # of a process of that number that was killed
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, os.urandom(_KEY_SIZE))
+        os.fsync(descriptor)
+        with suppress(FileExistsError):  # the first of several workers wins
+            os.link(fresh, path)
+    except FileNotFoundError:  # so it did, and cleaned up
+        pass
+    finally:
+        os.close(descriptor)
+        fresh.unlink(missing_ok=True)
+
+
+def _clean(path: Path) -> None:
+    """What processes that were killed left; who is still at it finds the key that is there now."""
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _encode(raw: bytes) -> str:

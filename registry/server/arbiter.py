@@ -1,5 +1,6 @@
 """The process above the workers: gunicorn's arbiter, with a reload that cuts nobody off, and words for systemd."""
 
+import logging
 import signal
 import subprocess
 from typing import Any
@@ -38,9 +39,13 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
         self.START_CTX.update({0: program[0], "args": program})
 
     def start(self) -> None:
-        """By itself gunicorn calls itself ready before a worker is."""
+        """By itself gunicorn calls itself ready before a worker is, and knows nothing of our TLS."""
+        log = logging.getLogger("gunicorn.error")
+        if self.app.certificates is not None:
+            log.addFilter(_say_https)
         with silent():
             super().start()
+        log.removeFilter(_say_https)
 
     def handle_int(self) -> None:
         self.handle_term()
@@ -126,3 +131,10 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
         if self.loader is not None:
             self.loader.send_signal(signal.SIGTERM)
         super().halt(reason, exit_status)
+
+
+def _say_https(record: logging.LogRecord) -> bool:
+    if record.args and record.msg.startswith("Listening at"):
+        where, *rest = record.args
+        record.args = (str(where).replace("http://", "https://"), *rest)
+    return True

@@ -29,6 +29,8 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
         super().__init__()
         self.buf.write(received)
         self.may_wait = False
+        self.owes_100 = False
+        """The client sends its body when it is told to, which is when somebody reads on."""
         self.end: float | None = None
         """When, on the monotonic clock, the last of it has to have come; None where it may take for ever."""
         self._sock = sock
@@ -47,6 +49,9 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
             if left <= 0:
                 raise TimeoutError("the body does not end")
             self._sock.settimeout(min(left, self._sock.gettimeout() or left))
+        if self.owes_100:
+            self.owes_100 = False
+            self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return self._sock.recv(min(max(size_hint or 0, _PIECE), _PIECE_LIMIT))
 
 
@@ -65,6 +70,7 @@ class Request(GunicornRequest):  # type: ignore[misc]  # gunicorn is not typed
             ParseException: it is no request, or a larger one than is taken.
         """
         super().__init__(cfg, received, peer)
+        received.owes_100 = self._expected_100_continue
 
     @property
     def has_body(self) -> bool:
@@ -88,6 +94,11 @@ class Body:
     def __init__(self, body: Any, received: Received) -> None:
         self._body = body
         self._received = received
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the client waits to be told that it may send, which nobody has done."""
+        return self._received.owes_100
 
     def hurry(self, seconds: float) -> None:
         """Take no more than so long, in all, for what is still to come."""

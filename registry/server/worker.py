@@ -185,8 +185,6 @@ class RegistryWorker(Loop):
         assert request is not None
         connection.sock.settimeout(self.idle_seconds)
         request.unreader.may_wait = True
-        if request._expected_100_continue:  # noqa: SLF001  # gunicorn keeps it so
-            connection.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         connection.answer = self._run(connection, request)
         connection.sock.setblocking(False)
 

@@ -160,6 +160,11 @@ class Snapshot:
         row = self._rows.get("loads", keys.text_key(bundle))
         return None if row is None else orjson.loads(row)
 
+    def has_completed_load(self, bundle: str) -> bool:
+        """Whether some load of this bundle loaded all of it, whatever became of later ones."""
+        state = self.load_state(bundle) or {}
+        return state.get("state") == "loaded" or state.get("completed") is True
+
     def miss(self, wanted: Wanted) -> Miss | None:
         row = self._rows.get("misses", keys.miss_key(wanted))
         return None if row is None else Miss.from_row(row)
@@ -256,7 +261,9 @@ class Change(Snapshot):
         return self._rows.delete("uploads", upload_id.encode())
 
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
-        self._rows.put("loads", keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle}))
+        completed = state["state"] == "loaded" or self.has_completed_load(bundle)
+        row = orjson.dumps(state | {"bundle": bundle, "completed": completed})
+        self._rows.put("loads", keys.text_key(bundle), row)
 
     def put_miss(self, miss: Miss) -> None:
         self._rows.put("misses", keys.miss_key(miss.wanted), miss.to_row())

@@ -54,9 +54,12 @@ def index_root(roots: Sequence[Root]) -> Root:
     """The root that holds the index, in whatever order they are named; the first one of a new store.
 
     Raises:
-        StorageForeign: they are roots of different stores.
+        StorageForeign: they are roots of different stores, or one of them is named twice.
         StorageMissing: they are roots of a store whose index is in another one.
     """
+    for number, root in enumerate(roots):
+        if root.id in (other.id for other in roots[:number]):
+            raise StorageForeign(f"{root.layout.root} is named twice: leave one of them out")
     holding = [root for root in roots if root.layout.index_file.exists()]
     if len(holding) > 1:
         raise StorageForeign(

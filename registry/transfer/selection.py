@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from registry.oci.digest import Digest
+from registry.oci.errors import TagInvalid
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest, parse_tag_or_digest
 
 
@@ -24,6 +25,8 @@ class Named:
         repository, at, digest = text.partition("@")
         if at:
             return cls(RepositoryName.parse(repository), Digest.parse(digest))
+        if ":" not in text.rpartition("/")[2]:
+            raise TagInvalid(f"{text} names no tag: write {text}:TAG")
         reference = Reference.parse(text)
         return cls(reference.repository, reference.tag)
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from registry.api import tokens
+from registry.api.passwords import Passwords
 from registry.api.tokens import Tokens, open_key
 from registry.oci.digest import Digest
 from registry.storage.store import Store
@@ -240,17 +241,33 @@ def test_a_changed_file_is_noticed_and_whom_it_lost_is_out(users_only: Guarded) 
 
     path.write_text(entry(*ALICE))
     assert statuses(ALICE) == {200}
-    for damage in (entry("bob", "b"), "", "alice:secret\n", entry(*ALICE) + "no colon\n", "alice:$2b$99$" + "a" * 53):
-        path.write_text(damage)
+    for lost in (entry("bob", "b"), ""):
+        path.write_text(lost)
         assert statuses(ALICE) == {401}
         path.write_text(entry(*ALICE))
         assert statuses(ALICE) == {200}
-    path.unlink()
-    assert statuses(ALICE) == {401}
-    path.write_bytes(b"\xff\xfe")
-    assert statuses(ALICE) == {401}
     path.write_text(entry("bob", "b") + entry(*ALICE))
     assert statuses(ALICE) == statuses(("bob", "b")) == {200}
+
+
+def test_a_file_that_is_gone_or_damaged_leaves_those_who_were_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "htpasswd"
+    path.write_text(entry(*ALICE))
+    passwords = Passwords(path)
+    path.unlink()
+    assert passwords.verify(*ALICE)
+    for damage in ("alice:secret\n", entry("bob", "b") + "no colon\n", "alice:$2b$99$" + "a" * 53):
+        path.write_text(damage)
+        assert passwords.verify(*ALICE)
+        assert not passwords.verify(*WRONG)
+        assert not passwords.verify("bob", "b")
+    assert len(caplog.messages) == 4
+    assert all("known until now go on" in each for each in caplog.messages)
+    path.write_text(entry("bob", "b"))
+    assert not passwords.verify(*ALICE)
+    assert passwords.verify("bob", "b")
 
 
 @pytest.mark.parametrize("line", ["alice:secret", "alice:$apr1$x$y", "alice:$2b$99$" + "a" * 53, "alice", ":x"])

@@ -166,3 +166,11 @@ def test_a_stop_does_not_wait_for_who_has_sent_nothing(tmp_path: Path) -> None:
             httpx.get(f"{server.url}/v2/").raise_for_status()
             begun = time.monotonic()
         assert time.monotonic() - begun < 20  # 30 s are given to who is in the middle of something
+
+
+@pytest.mark.parametrize(("size", "answer"), [(SIZE + 1, "413 "), (5, "100 ")])
+def test_a_client_that_asks_first_is_told_before_it_sends_too_much(small: Repository, size: int, answer: str) -> None:
+    location = small.start()
+    with connect(small.server, patch(location, f"Content-Length: {size}\nExpect: 100-continue")) as connection:
+        assert connection.recv(13).decode() == f"HTTP/1.1 {answer}"
+    small.request("DELETE", location)

@@ -25,10 +25,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 # containerd 1 takes no file without a [host] table; `server` keeps it from asking the public registry afterwards.
 HOSTS = """\
 server = "{url}"
-[host."{url}"]
+{trust}[host."{url}"]
   capabilities = ["pull", "resolve", "push"]
-"""
-TRUST = '  ca = "{ca}"\n'
+{trust}"""
+TRUST = 'ca = "{ca}"\n'  # once for `server`, once for the host
 NATIVE = ("--snapshotter", "native")  # overlayfs cannot stand on every file system
 
 
@@ -48,7 +48,7 @@ class Containerd:
         hosts = self.folder / "certs.d" / upstream / "hosts.toml"
         hosts.parent.mkdir(parents=True)
         trust = "" if server.ca is None else TRUST.format(ca=server.ca)
-        hosts.write_text(HOSTS.format(url=server.url) + trust)
+        hosts.write_text(HOSTS.format(url=server.url, trust=trust))
 
     def pull(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Pull and unpack `image`."""

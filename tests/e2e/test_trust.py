@@ -75,6 +75,14 @@ def test_a_container_runs_from_what_containerd_pulled(daemon: Containerd) -> Non
     assert daemon.run(image, "/bin/busybox", "cat", MARKER) == f"{marker(REPOSITORY)}\n"
 
 
+def test_an_image_that_is_not_there_reads_as_not_found(daemon: Containerd) -> None:
+    """containerd asks `server` after [host]: a `ca` for one of them alone would tell of a certificate instead."""
+    pulled = daemon.pull("quay.io/k0sproject/nothing:1.0")
+    assert pulled.returncode != 0
+    assert "quay.io/k0sproject/nothing:1.0: not found" in pulled.stderr
+    assert "x509" not in pulled.stderr
+
+
 def test_containerd_pushes_what_it_pulled(secured: Server, daemon: Containerd) -> None:
     pulled, pushed = f"{secured.host}/{REPOSITORY}:{TAG}", f"{secured.host}/trust/containerd:1"
     done = daemon.pull(pulled)

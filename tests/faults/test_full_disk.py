@@ -17,6 +17,7 @@ from bench.archive import files
 from bench.layout import image, layer, measure, oci_archive
 from registry.storage.roots import open_root
 from tests.conftest import k0rdentd, listing, serving
+from tests.e2e.users import write_htpasswd
 from tests.faults.bundles import Made, make
 from tests.faults.contents import assert_nothing_under_way
 from tests.faults.hostile import GOOD, docker_archive_of, entry, packed
@@ -160,11 +161,12 @@ def test_a_disk_that_becomes_full_ends_the_load_and_no_pull(bundle: Made, seeded
 
 
 def test_a_registry_and_new_workers_of_it_start_on_a_full_disk(seeded: Volume, tmp_path: Path) -> None:
-    with serving("-s", seeded.store, log=tmp_path / "log"):
-        pass  # now it has a CA
+    users = ("--htpasswd", write_htpasswd(tmp_path))
+    with serving("-s", seeded.store, *users, log=tmp_path / "log"):
+        pass  # now it has a CA, and a key for tokens
     seeded.fill()
     assert seeded.free == 0
-    with serving("-s", seeded.store, "--workers", "2", log=tmp_path / "log") as server:
+    with serving("-s", seeded.store, *users, "--workers", "2", log=tmp_path / "log") as server:
         first = children(server.process.pid)
         for worker in first:
             os.kill(worker, signal.SIGKILL)

@@ -59,6 +59,15 @@ def test_a_unit_is_printed_for_the_options_and_starts_nothing(tmp_path: Path) ->
     assert not strange.exists()
 
 
+@pytest.mark.parametrize("source", ["flag", "environment"])
+def test_the_key_is_named_absolutely_unless_it_is_a_url(tmp_path: Path, source: str) -> None:
+    for key, named in (("var/k.pub", Path.cwd() / "var/k.pub"), ("https://x/k.pub", "https://x/k.pub")):
+        options = ("--cosign-key", key) if source == "flag" else ()
+        environment = {**os.environ} if options else {**os.environ, "K0RDENT_COSIGN_KEY": key}
+        done = k0rdentd("registry", "-s", tmp_path, *options, "--print-unit", env=environment)
+        assert [word for word in values(done.stdout, "ExecStart")[0] if "osign" in word] == [f"--cosign-key={named}"]
+
+
 def test_the_printed_command_line_starts_the_same_registry(tmp_path: Path) -> None:
     """Nothing but the way it is written changes: asked for its unit, it prints the same."""
     first = k0rdentd("registry", "-s", tmp_path / "x y", "--push", "anonymous", "--print-unit").stdout

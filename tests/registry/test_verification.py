@@ -50,6 +50,13 @@ def test_a_directory_has_no_signature(tmp_path: Path) -> None:
         Verification(None, "k", Path("x.sig")).evidence(tmp_path)
 
 
+@pytest.mark.parametrize("given", [(), ("--cosign-key", "k")])
+def test_who_only_verifies_is_not_told_of_an_option_to_waive_it(bundle: Path, given: tuple[str, ...]) -> None:
+    done = k0rdentd("bundle", "verify", bundle, *given)
+    assert (done.returncode, "b.tar.gz" in done.stderr) == (2, True)
+    assert "no-verify" not in done.stderr
+
+
 def test_no_verify_waives_all_of_it(tmp_path: Path, bundle: Path) -> None:
     bundle.with_name("b.tar.gz.sig").write_bytes(b"")
     assert Verification(False, "k").evidence(bundle) is None

@@ -95,6 +95,10 @@ def memory(process: int) -> int:
 # Handshakes
 
 
+def test_the_log_says_https(server: Server) -> None:
+    assert f"Listening at: https://127.0.0.1:{server.port} " in server.log.read_text()
+
+
 def test_a_handshake_may_come_byte_by_byte(server: Server, trust: ssl.SSLContext) -> None:
     with EncryptedClient(server.port, trust) as client:
         client.greet(1)
