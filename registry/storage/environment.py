@@ -10,7 +10,8 @@ from typing import Final, Self, TypeAlias
 
 import lmdb
 
-from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
+from registry.storage.errors import StorageFull, StorageUnusable, disk_errors, way_out
+from registry.storage.wholeness import missing_bytes
 
 TABLES: Final = (
     *("blobs", "care", "history", "links", "loads", "manifests", "misses", "referrers"),
@@ -26,6 +27,7 @@ _READERS: Final = 2048
 _READER_SIZE: Final = 64
 _LITTLE: Final = 1 << 20
 _QUIESCE_PAUSE: Final = 0.0005
+_DAMAGES: Final = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 # Quoted: the class takes a parameter for the type checker only.
 _Transaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -97,6 +99,10 @@ class Environment:
     def __init__(self, path: Path, *, map_size: int = _MAP_SIZE, headroom: int = _HEADROOM) -> None:
         self._path = path
         self._headroom = headroom
+        with disk_errors(path):
+            lost = missing_bytes(path / "data.mdb")
+        if lost:
+            raise StorageUnusable(f"the index at {path} is damaged, {lost} bytes are lost: {way_out(path)}")
         with _index_errors(path):
             self._lmdb = _open(path, map_size)
             self._lmdb.reader_check()  # slots of killed processes would pin old pages for ever
@@ -137,6 +143,10 @@ class Environment:
             with self.gate, self.gate.alone_inside():
                 if self._room() < self._headroom:
                     self._lmdb.set_mapsize(self._lmdb.info()["map_size"] * 2)
+
+    def last_page(self) -> tuple[int, int]:
+        """The number of the last page that was ever taken, and the size of each."""
+        return self._lmdb.info()["last_pgno"], self._page_size
 
     def _room(self) -> int:
         facts = self._lmdb.info()
@@ -226,4 +236,5 @@ def _index_errors(path: Path) -> Iterator[None]:
             raise StorageFull(
                 f"no space left for the index at {path}: free some, then repeat; nothing is lost"
             ) from error
-        raise StorageUnusable(f"the index at {path} cannot be used: {error}") from error
+        way = f": {way_out(path)}" if isinstance(error, _DAMAGES) else ""
+        raise StorageUnusable(f"the index at {path} cannot be used: {error}{way}") from error

@@ -19,6 +19,8 @@ from typing import ClassVar
 
 from registry.oci.errors import Failure
 
+LOAD_AGAIN = "load the bundles again ('k0rdentd load'); what was pushed has to be pushed again"
+
 
 class StorageError(Failure):
     """The store's disks or files refuse."""
@@ -58,6 +60,11 @@ class StorageUnusable(StorageError):
 
 class BlobGone(StorageUnusable):
     """A blob's file was taken away before the blob had a name; nothing is lost that was promised."""
+
+
+def way_out(index: Path) -> str:
+    """What to do about an index that is damaged."""
+    return f"put a copy of it back, or stop the registry, move {index} away and {LOAD_AGAIN}"
 
 
 @contextmanager

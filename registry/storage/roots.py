@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xxhash
 
-from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable, disk_errors
+from registry.storage.errors import LOAD_AGAIN, StorageForeign, StorageMissing, StorageUnusable, disk_errors
 from registry.storage.layout import VERSION, Layout
 
 _LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
@@ -56,6 +56,18 @@ def index_root(roots: Sequence[Root]) -> Root:
     return holding[0] if holding else roots[0]
 
 
+def require_index(roots: Sequence[Root]) -> None:
+    """Raise StorageUnusable where blobs lie in the roots, and no index: a new one would know none of them."""
+    if any(_has_content(root.layout.index_file) for root in roots):
+        return
+    holding = [root.layout for root in roots if next(root.layout.blobs.glob("*/*/*"), None) is not None]
+    if holding:
+        raise StorageUnusable(
+            f"{holding[0].root} holds blobs, and its index {holding[0].index} is missing: name all roots of the store "
+            f"with --storage; if it is lost, put a copy back, or {LOAD_AGAIN}"
+        )
+
+
 def index_layout(paths: Sequence[Path]) -> Layout:
     """Where the index and the keys of an existing store are, without opening it.
 
@@ -82,6 +94,10 @@ def free_bytes(root: Root) -> int:
     """What is left on the root's disk."""
     usage = os.statvfs(root.layout.root)
     return usage.f_bavail * usage.f_frsize
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _score(root: Root, key: bytes) -> float:

@@ -29,7 +29,7 @@ from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
 from registry.storage.naming import name_blob
 from registry.storage.reserve import keep_reserve
-from registry.storage.roots import index_root, open_root
+from registry.storage.roots import index_root, open_root, require_index
 from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
 
@@ -75,9 +75,12 @@ class Store:
         Raises:
             StorageMissing: there is none, and `create` is off.
             StorageForeign: a directory is something else, of a newer release, or of another store.
-            StorageUnusable: a directory cannot be read or written.
+            StorageUnusable: a directory cannot be read or written, or the index is damaged, or, with `create`
+                off, lost.
         """
         roots = [open_root(path, create=create) for path in paths]
+        if not create:
+            require_index(roots)
         index = Index(index_root(roots).layout.index)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
