@@ -85,7 +85,10 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
         store = open_store(self._settings)
-        start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
+        if store.index.read_only:
+            _log.warning("%s is on a read-only disk: pulls are served, pushes refused", store.layout.root)
+        else:
+            start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
         metrics = Exposition(store, self.certificates, self.counters.sums, self._started)
         return open_app(self._settings, store, self.certificates, metrics.read)
 

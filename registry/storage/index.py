@@ -33,6 +33,7 @@ from registry.oci.reference import Reference, RepositoryName, Tag
 from registry.storage import history, keys
 from registry.storage.blobs import StoredBlob, Summary
 from registry.storage.environment import Environment, Reading, Rows
+from registry.storage.errors import read_only
 from registry.storage.history import UNTOLD, Cause, Event
 from registry.storage.misses import Miss, Wanted
 
@@ -154,6 +155,11 @@ class Snapshot:
         for key, row in self._rows.scan("uploads"):
             yield StoredUpload.from_row(key.decode(), row)
 
+    def root_number(self, root_id: str) -> int | None:
+        """What the index calls a storage root; None where it was never given."""
+        row = self._rows.get("roots", root_id.encode())
+        return None if row is None else int(orjson.loads(row)["number"])
+
     def load_state(self, bundle: str) -> dict[str, object] | None:
         """What the last load of this bundle said of itself."""
         row = self._rows.get("loads", keys.text_key(bundle))
@@ -257,7 +263,8 @@ class Change(Snapshot):
     def number_root(self, root_id: str, path: Path) -> int:
         """The number of a storage root, given out when it is first seen."""
         row = self._rows.get("roots", root_id.encode())
-        number = self.count("roots") if row is None else int(orjson.loads(row)["number"])
+        known = self.root_number(root_id)
+        number = self.count("roots") if known is None else known
         fresh = orjson.dumps({"number": number, "path": str(path)})
         if fresh != row:  # a full disk must not keep a store from being opened
             self._rows.put("roots", root_id.encode(), fresh)
@@ -301,7 +308,18 @@ class Index:
     """Snapshots and changes of the index at a path; safe for threads, and for many processes at once."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._environment = Environment(path)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the disk is: then nobody can change the index."""
+        return self._environment.read_only
+
+    def require_writable(self) -> None:
+        """Raise StorageReadOnly if it is not."""
+        if self.read_only:
+            raise read_only(self._path)
 
     def snapshot(self) -> Snapshots:
         """The whole index at one instant, until the block is left."""
@@ -320,7 +338,7 @@ class Index:
     @contextlib.contextmanager
     def alone(self) -> Iterator[Snapshot]:
         """The index as it is, and as it stays until the block is left: nobody can change it meanwhile."""
-        with self._environment.writing() as rows:
+        with self._environment.reading() if self.read_only else self._environment.writing() as rows:
             yield Snapshot(rows)
 
     def close(self) -> None:

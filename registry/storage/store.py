@@ -21,7 +21,7 @@ from registry.storage import history
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import BlobGone, StorageBusy, StorageFull
+from registry.storage.errors import BlobGone, StorageBusy, StorageForeign, StorageFull
 from registry.storage.history import UNTOLD, Cause
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.layout import Layout
@@ -29,7 +29,7 @@ from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
 from registry.storage.naming import name_blob
 from registry.storage.reserve import keep_reserve
-from registry.storage.roots import index_root, open_root, require_index
+from registry.storage.roots import Root, index_root, open_root, require_index
 from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
 
@@ -82,6 +82,8 @@ class Store:
         if not create:
             require_index(roots)
         index = Index(index_root(roots).layout.index)
+        if index.read_only:
+            return cls(BlobStore(_known_roots(index, roots)), index, upload_limit)
         with index.change() as change:
             numbered = tuple(replace(root, number=change.number_root(root.id, root.layout.root)) for root in roots)
             has_history = history.head(change.rows) is not None or change.count("history") > 0
@@ -343,6 +345,15 @@ class Store:
         """What a killed load left below `uploads/`; only for who knows that no load is running."""
         for path in self.load_files():
             path.unlink(missing_ok=True)
+
+
+def _known_roots(index: Index, roots: Sequence[Root]) -> tuple[Root, ...]:
+    with index.snapshot() as snapshot:
+        numbers = [(root, snapshot.root_number(root.id)) for root in roots]
+    for root, number in numbers:
+        if number is None:
+            raise StorageForeign(f"{root.layout.root} is new to this store, and its index is read-only: leave it out")
+    return tuple(replace(root, number=number) for root, number in numbers if number is not None)
 
 
 def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:
