@@ -181,6 +181,8 @@ def drain(root: Path, storage: tuple[Path, ...], cancel: bool, as_json: bool) ->
     """Move all blobs of the storage ROOT to the other ones (--storage), so that its disk can go.
 
     Works while a registry serves. When it is done, leave ROOT out of --storage; until then it gets no new blobs.
+    The root that holds the index cannot be drained: stop the registry, copy all of it to another disk with 'cp -a',
+    and name that in its place.
     """
     opened = Store.open(tuple(dict.fromkeys((*(path.absolute() for path in storage), root.absolute()))), create=False)
     (leaving,) = (each for each in opened.blobs.roots if each.layout.root == root.absolute())
