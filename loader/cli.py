@@ -141,7 +141,8 @@ def _tell_failures(report: Report) -> None:
     for failure in report.failures[:_FAILURES_SHOWN]:
         click.echo(f"  {printable(failure.path)}: {printable(failure.error or '')}", err=True)
     raise LoaderError(
-        f"{len(report.failures)} of {report.members} members failed, the others are loaded: "
+        f"{len(report.failures)} of {report.members} members failed, "
+        f"{'the others are' if report.images else 'nothing is'} loaded: "
         "mend or replace the bundle and load again; only what is missing is loaded"
     )
 

@@ -31,6 +31,7 @@ from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.program import executable, own_command
 from registry.storage.layout import Layout
+from registry.storage.roots import open_root, require_index
 from registry.storage.store import Store
 from registry.unit import unit
 from registry.verification import Verification
@@ -263,9 +264,11 @@ def _checked(settings: RegistrySettings) -> RegistrySettings:
     settings = without_unproven_bundle(settings)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
-    is_new = not any(Layout(root).version.is_file() for root in settings.storage)
-    store = Store.open(settings.storage, create=not is_new or settings.bundle is not None or settings.push != "off")
-    if is_new:
+    present = [open_root(root, create=False) for root in settings.storage if Layout(root).version.is_file()]
+    if present and settings.bundle is None:
+        require_index(present)
+    store = Store.open(settings.storage, create=bool(present or settings.bundle) or settings.push != "off")
+    if not present:
         _log.warning("%s is a new, empty store", settings.storage[0])  # or a disk that is not mounted
     empty = not store.list_repositories("", 1)
     store.close()

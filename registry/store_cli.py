@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from registry.storage.drain import drain as drain_root
 from registry.storage.drain import give_up, stop_draining
 from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
+from registry.storage.grace import kept_by_grace
 from registry.storage.history import Cause, local_user
 from registry.storage.scrub import Verdict
 from registry.storage.scrub import scrub as scrub_store
@@ -26,7 +28,7 @@ from registry.storage.stats import Stats, measure
 from registry.storage.store import Store
 from registry.storage.tags import find_tags, remove_tags
 from registry.transfer_cli import copy, export
-from registry.units import human, parse_duration, parse_size
+from registry.units import human, human_duration, parse_duration, parse_size
 
 # Clients come before care.
 _NICENESS = 10
@@ -112,7 +114,8 @@ def gc(
     Safe beside pulls, pushes and loads; while a load runs, blobs are left for the next gc. It works on a full disk.
     """
     os.nice(_NICENESS)
-    collection = Collection(Store.open(storage, create=False), Policy(grace, upload_expiry, untagged, dry_run))
+    opened, policy = Store.open(storage, create=False), Policy(grace, upload_expiry, untagged, dry_run)
+    collection = Collection(opened, policy)
     counts: Counter[Kind] = Counter()
     size = 0
     for each in collection.removals():
@@ -126,7 +129,18 @@ def gc(
     did = "would remove" if dry_run else "removed"
     summary = {"removed": {kind.value: counts[kind] for kind in Kind}, "size": size, "dry_run": dry_run}
     parts = ", ".join(_count(number, kind.value) for kind, number in counts.items()) or "nothing"
-    _tell(summary | {"postponed": collection.postponed} if as_json else f"{did} {parts}: {human(size)}")
+    kept = max(0, kept_by_grace(opened, policy) - (size if dry_run else 0))
+    until = datetime.now().astimezone() + timedelta(seconds=grace)
+    if as_json:
+        later = {"kept": kept, "kept_until": until.isoformat(timespec="seconds") if kept else None}
+        _tell(summary | {"postponed": collection.postponed} | later)
+        return
+    _tell(f"{did} {parts}: {human(size)}")
+    if kept:
+        _tell(
+            f"{human(kept)} kept because it is younger than {human_duration(grace)} "
+            f"(until {until:%H:%M} at the latest; --grace)"
+        )
 
 
 @store.command()
@@ -169,6 +183,8 @@ def drain(root: Path, storage: tuple[Path, ...], cancel: bool, lost: bool, as_js
     """Move all blobs of the storage ROOT to the other ones (--storage), so that its disk can go.
 
     Works while a registry serves. When it is done, leave ROOT out of --storage; until then it gets no new blobs.
+    The root that holds the index cannot be drained: stop the registry, copy all of it to another disk with 'cp -a',
+    and name that in its place.
     """
     path = root.absolute()
     if lost:

@@ -32,6 +32,12 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2].lower()]
 
 
+def human_duration(seconds: float) -> str:
+    """A duration as `parse_duration` reads it: `1h`, `90s`."""
+    unit = next((unit for unit in "dhm" if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
 def human(size: int) -> str:
     """A size in decimal units, as disks are sold: `21.6 GB`."""
     value = float(size)

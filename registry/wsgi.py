@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from registry.api.access import Access, Who
 from registry.api.app import RegistryApp, create_app
@@ -42,7 +43,9 @@ def app() -> RegistryApp:
 
 
 def _access(settings: RegistrySettings, store: Store) -> Access:
-    pull, push = Who(settings.pull), Who(settings.push)
+    access = Access(Who(settings.pull), Who(settings.push))
+    if store.index.read_only:
+        access = replace(access, push=Who.NOBODY, no_push="the registry's disk is read-only")
     if settings.htpasswd is None:
-        return Access(pull, push)
-    return Access(pull, push, Passwords(settings.htpasswd), Tokens(open_key(store.token_key)))
+        return access
+    return replace(access, passwords=Passwords(settings.htpasswd), tokens=Tokens(open_key(store.token_key)))

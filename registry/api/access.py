@@ -35,6 +35,8 @@ class Access:
     push: Who = Who.NOBODY
     passwords: Passwords | None = None
     tokens: Tokens | None = None
+    no_push: str = "pushing is off"
+    """What is said where nobody may push."""
 
 
 class Guard:
@@ -55,7 +57,7 @@ class Guard:
         reading = req.method in _READING
         who = self._access.pull if reading else self._access.push
         if who is Who.NOBODY:
-            raise SwitchedOff("nothing is deleted here") if req.method == "DELETE" else Denied("pushing is off")
+            raise SwitchedOff("nothing is deleted here") if req.method == "DELETE" else Denied(self._access.no_push)
         if self._access.passwords is None:
             return
         asks_what_to_do = req.path in ("/v2", "/v2/")

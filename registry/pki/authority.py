@@ -17,7 +17,7 @@ from registry.pki.errors import AuthorityUnusable
 from registry.pki.issue import Authority, SigningKey, issue, key_pem, make_authority, new_key, reason_to_renew
 from registry.pki.names import SubjectName, machine_names
 from registry.pki.source import Credentials
-from registry.storage.errors import disk_errors
+from registry.storage.errors import StorageReadOnly, disk_errors
 from registry.storage.layout import Layout
 from registry.storage.roots import sync_directory
 
@@ -63,7 +63,7 @@ class OwnAuthority:
                 self._make()
         try:
             self.renew(now)
-        except AuthorityUnusable as error:
+        except (AuthorityUnusable, StorageReadOnly) as error:
             if not self._is_serving(now):
                 raise
             _log.error("going on with the old certificate: %s", error)

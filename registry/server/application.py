@@ -14,6 +14,7 @@ from gunicorn.app.base import BaseApplication
 
 from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
+from registry.oci.errors import Failure
 from registry.pki.certificates import Certificates
 from registry.program import child_command
 from registry.server.arbiter import RegistryArbiter
@@ -21,6 +22,7 @@ from registry.server.counters import SLOTS, Counters, Tally
 from registry.server.housekeeping import start_housekeeping
 from registry.server.metrics import Exposition
 from registry.server.transport import Transport
+from registry.storage.folder import Folder
 from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
@@ -63,7 +65,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def load_config(self) -> None:
         for key, value in gunicorn_options(self._settings).items():
             self.cfg.set(key, value)
-        self.cfg.set("when_ready", self._start_loader)
+        self.cfg.set("when_ready", self._begin)
         self.cfg.set("pre_fork", self._give_slot)
         self.cfg.set("child_exit", _take_slot_back)
 
@@ -85,7 +87,10 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
         store = open_store(self._settings)
-        start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
+        if store.index.read_only:
+            _log.warning("%s is on a read-only disk: pulls are served, pushes refused", store.layout.root)
+        else:
+            start_housekeeping(store, self._settings.limits.upload_age, self.certificates)
         metrics = Exposition(store, self.certificates, self.counters.sums, self._started)
         return open_app(self._settings, store, self.certificates, metrics.read)
 
@@ -94,6 +99,11 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
         if self._settings.background:
             _leave_terminal()
         RegistryArbiter(self).run()
+
+    def _begin(self, arbiter: RegistryArbiter) -> None:
+        if self._settings.files is not None:
+            _tell_left_out(Folder(self._settings.files))
+        self._start_loader(arbiter)
 
     def _start_loader(self, arbiter: RegistryArbiter) -> None:
         """The loader is a program of its own: it may be killed and started again while this one serves."""
@@ -119,6 +129,14 @@ def _leave_terminal() -> None:
     if keeps_log:
         os.dup2(2, 1)
     util.daemonize(keeps_log)
+
+
+def _tell_left_out(folder: Folder) -> None:
+    try:
+        for name, fault in folder.left_out():
+            _log.warning("/files/ leaves out %r: it %s", name, fault)
+    except Failure as error:
+        _log.warning("/files/ cannot be served: %s", error)
 
 
 def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:

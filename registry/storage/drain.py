@@ -37,7 +37,10 @@ def drain(store: Store, root: Root) -> Iterator[StoredBlob]:
     if not others.roots:
         raise StorageForeign(f"{root.layout.root} is the only storage given: name where its blobs are to go, too")
     if index_root(store.blobs.roots).number == root.number:
-        raise StorageForeign(f"{root.layout.root} holds the index, which cannot be moved while it is used")
+        raise StorageForeign(
+            f"{root.layout.root} holds the index, which cannot be moved while it is used: stop the registry, copy "
+            f"all of it to another disk ('cp -a'), and name that in its place with --storage"
+        )
     with disk_errors(root.layout.draining):
         root.layout.draining.touch()
         sync_directory(root.layout.root)

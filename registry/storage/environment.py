@@ -10,7 +10,8 @@ from typing import Final, Self, TypeAlias
 
 import lmdb
 
-from registry.storage.errors import StorageFull, StorageUnusable, disk_errors
+from registry.storage.errors import StorageFull, StorageReadOnly, StorageUnusable, disk_errors, read_only, way_out
+from registry.storage.wholeness import missing_bytes
 
 TABLES: Final = (
     *("blobs", "care", "history", "journals", "links", "loads", "manifests", "misses"),
@@ -26,6 +27,7 @@ _READERS: Final = 2048
 _READER_SIZE: Final = 64
 _LITTLE: Final = 1 << 20
 _QUIESCE_PAUSE: Final = 0.0005
+_DAMAGES: Final = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 # Quoted: the class takes a parameter for the type checker only.
 _Transaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -91,19 +93,31 @@ class Environment:
     """Read and write transactions over the tables.
 
     Open it after fork, once in a process, and never begin a transaction inside another. Reads take
-    no lock. The map grows by itself.
+    no lock. The map grows by itself. On a read-only disk there is no lock file, and nobody who could write.
     """
 
     def __init__(self, path: Path, *, map_size: int = _MAP_SIZE, headroom: int = _HEADROOM) -> None:
         self._path = path
         self._headroom = headroom
+        with disk_errors(path):
+            lost = missing_bytes(path / "data.mdb")
+        if lost:
+            raise StorageUnusable(f"the index at {path} is damaged, {lost} bytes are lost: {way_out(path)}")
         with _index_errors(path):
-            self._lmdb = _open(path, map_size)
+            self.read_only = _is_read_only(path)
+            self._lmdb = _open(path, map_size, read_only=self.read_only)
             self._lmdb.reader_check()  # slots of killed processes would pin old pages for ever
-            with self._lmdb.begin(write=True) as transaction:
-                self.databases = {name: self._lmdb.open_db(name.encode(), transaction) for name in TABLES}
+            self.databases = self._known() if self.read_only else self._made()
             self._page_size = self._lmdb.stat()["psize"]
         self.gate = _Gate()
+
+    def _made(self) -> "dict[str, lmdb._Database]":
+        with self._lmdb.begin(write=True) as transaction:
+            return {name: self._lmdb.open_db(name.encode(), transaction) for name in TABLES}
+
+    def _known(self) -> "dict[str, lmdb._Database]":
+        # Each for itself: lmdb closes what a reading transaction that it was given has opened.
+        return {name: self._lmdb.open_db(name.encode(), create=False) for name in TABLES}
 
     def close(self) -> None:
         self._lmdb.close()
@@ -118,7 +132,10 @@ class Environment:
 
         Raises:
             StorageFull: the disk is; nothing has changed.
+            StorageReadOnly: the disk is.
         """
+        if self.read_only:
+            raise read_only(self._path)
         self._make_room()
         with _index_errors(self._path), self.gate, self.begin(write=True) as transaction:
             yield Rows(transaction, self.databases)
@@ -137,6 +154,10 @@ class Environment:
             with self.gate, self.gate.alone_inside():
                 if self._room() < self._headroom:
                     self._lmdb.set_mapsize(self._lmdb.info()["map_size"] * 2)
+
+    def last_page(self) -> tuple[int, int]:
+        """The number of the last page that was ever taken, and the size of each."""
+        return self._lmdb.info()["last_pgno"], self._page_size
 
     def _room(self) -> int:
         facts = self._lmdb.info()
@@ -182,12 +203,21 @@ class _Gate:
                 self._opened.set()
 
 
-def _open(path: Path, map_size: int) -> lmdb.Environment:
-    with disk_errors(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _allocate(path / "lock.mdb")
+def _is_read_only(path: Path) -> bool:
+    try:
+        with disk_errors(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _allocate(path / "lock.mdb")
+    except StorageReadOnly:
+        return True
+    return False
+
+
+def _open(path: Path, map_size: int, *, read_only: bool) -> lmdb.Environment:
     return lmdb.open(
         str(path),
+        readonly=read_only,
+        lock=not read_only,
         map_size=map_size,
         max_dbs=len(TABLES),
         max_readers=_READERS,
@@ -226,4 +256,5 @@ def _index_errors(path: Path) -> Iterator[None]:
             raise StorageFull(
                 f"no space left for the index at {path}: free some, then repeat; nothing is lost"
             ) from error
-        raise StorageUnusable(f"the index at {path} cannot be used: {error}") from error
+        way = f": {way_out(path)}" if isinstance(error, _DAMAGES) else ""
+        raise StorageUnusable(f"the index at {path} cannot be used: {error}{way}") from error

@@ -8,6 +8,7 @@ Failure
     ├── StorageBusy        another process does what only one may do at a time
     ├── HistoryBroken      exit code 1: the history of the tags is not what was written
     └── StorageUnusable    the directory cannot be read or written
+        ├── StorageReadOnly  the disk is read-only
         └── BlobGone       a blob's file was taken away before the blob had a name
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from registry.oci.errors import Failure
+
+LOAD_AGAIN = "load the bundles again ('k0rdentd load'); what was pushed has to be pushed again"
 
 
 class StorageError(Failure):
@@ -56,8 +59,25 @@ class StorageUnusable(StorageError):
     """The directory cannot be read or written."""
 
 
+class StorageReadOnly(StorageUnusable):
+    """The disk is read-only, be it by intent or because the kernel no longer trusts it."""
+
+
 class BlobGone(StorageUnusable):
     """A blob's file was taken away before the blob had a name; nothing is lost that was promised."""
+
+
+def way_out(index: Path) -> str:
+    """What to do about an index that is damaged."""
+    return f"put a copy of it back, or stop the registry, move {index} away and {LOAD_AGAIN}"
+
+
+def read_only(path: Path) -> StorageReadOnly:
+    """What to say where a change was wanted."""
+    return StorageReadOnly(
+        f"{path} is on a read-only disk, nothing can be changed there: what only reads still works, "
+        "such as 'k0rdentd store export' and 'copy'; see 'dmesg' for why, and mount it writable"
+    )
 
 
 @contextmanager
@@ -80,4 +100,6 @@ def disk_error(path: Path, error: OSError) -> StorageError:
         return StorageFull(
             f"no space left at {path}: free some, or run 'k0rdentd store gc', then repeat; nothing is lost"
         )
+    if error.errno == errno.EROFS:
+        return read_only(path)
     return StorageUnusable(f"{path}: {error.strerror or error}; check its owner, mode and disk")

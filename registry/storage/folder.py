@@ -3,11 +3,13 @@
 import os
 import re
 import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from registry.storage.errors import disk_error
+from registry.storage.errors import disk_error, disk_errors
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~-]{0,254}")
 
@@ -38,17 +40,42 @@ class Folder:
 
     def list(self) -> list[ListedFile]:
         """All files, by name."""
+        with disk_errors(self.path):
+            listed = []
+            for entry in self._entries():
+                with suppress(FileNotFoundError):  # it went meanwhile
+                    if _fault(entry) is None:
+                        listed.append(ListedFile(entry.name, entry.stat(follow_symlinks=False).st_size))
+        return sorted(listed, key=lambda each: each.name)
+
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        """What is there and not served, by name, and why."""
+        with disk_errors(self.path):
+            entries = self._entries()
+        for entry in sorted(entries, key=lambda each: each.name):
+            fault = _fault(entry)
+            if fault is not None:
+                yield entry.name, fault
+
+    def _entries(self) -> Sequence[os.DirEntry[str]]:
         try:
             with os.scandir(self.path) as entries:
-                found = [
-                    entry for entry in entries if is_file_name(entry.name) and entry.is_file(follow_symlinks=False)
-                ]
-                listed = [ListedFile(entry.name, entry.stat(follow_symlinks=False).st_size) for entry in found]
+                return tuple(entries)
         except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise disk_error(self.path, error) from error
-        return sorted(listed, key=lambda each: each.name)
+            return ()
+
+
+def _fault(entry: os.DirEntry[str]) -> str | None:
+    """Why an entry is not served."""
+    if entry.is_symlink():
+        return "is a symbolic link"
+    if entry.is_dir():
+        return "is a directory"
+    if entry.name.startswith("."):
+        return "is hidden"
+    if not is_file_name(entry.name):
+        return "has a name that none may be asked for"
+    return None if entry.is_file() else "is no file"
 
 
 def is_file_name(name: str) -> bool:

@@ -101,6 +101,7 @@ class Collection:
             if self.policy.dry_run:
                 yield from self._phases()
                 return
+            self.store.index.require_writable()
             with spending(self.store.layout.reserve):
                 yield from self._counted(self._phases())
 

@@ -34,6 +34,7 @@ from registry.oci.reference import Reference, RepositoryName, Tag
 from registry.storage import history, keys
 from registry.storage.blobs import StoredBlob, Summary
 from registry.storage.environment import Environment, Reading, Rows
+from registry.storage.errors import read_only
 from registry.storage.history import UNTOLD, Cause, Event
 from registry.storage.misses import Miss, Wanted
 
@@ -300,7 +301,18 @@ class Index:
     """Snapshots and changes of the index at a path; safe for threads, and for many processes at once."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._environment = Environment(path)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the disk is: then nobody can change the index."""
+        return self._environment.read_only
+
+    def require_writable(self) -> None:
+        """Raise StorageReadOnly if it is not."""
+        if self.read_only:
+            raise read_only(self._path)
 
     def snapshot(self) -> Snapshots:
         """The whole index at one instant, until the block is left."""
@@ -319,7 +331,7 @@ class Index:
     @contextlib.contextmanager
     def alone(self) -> Iterator[Snapshot]:
         """The index as it is, and as it stays until the block is left: nobody can change it meanwhile."""
-        with self._environment.writing() as rows:
+        with self._environment.reading() if self.read_only else self._environment.writing() as rows:
             yield Snapshot(rows)
 
     def close(self) -> None:

@@ -23,11 +23,13 @@ class Ledger:
         self._client_limit = client_limit
 
     def add(self, misses: Iterable[Miss]) -> None:
-        """Count them in, with whatever other processes have counted.
+        """Count them in, with whatever other processes have counted; on a read-only disk they are forgotten.
 
         Raises:
             StorageFull: the disk is; nothing has changed.
         """
+        if self._index.read_only:
+            return
         with self._index.change() as change:
             before = change.count("misses")
             for miss in misses:

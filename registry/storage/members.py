@@ -14,7 +14,7 @@ import orjson
 from registry.oci.digest import Digest
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
-from registry.storage.errors import StorageFull, StorageMissing
+from registry.storage.errors import StorageForeign, StorageFull, StorageMissing
 from registry.storage.index import Change, Index, Snapshot
 from registry.storage.roots import Root, index_root, join
 
@@ -49,7 +49,10 @@ def admit(index: Index, roots: Sequence[Root]) -> tuple[Root, ...]:
 
     Raises:
         StorageMissing: a new one is where another one was that has blobs and is not given.
+        StorageForeign: there is a new one, and the index is read-only.
     """
+    if index.read_only:
+        return _known(index, roots)
     with index.change() as change:
         numbered = tuple(_admit(change, root, roots) for root in roots)
     home = index_root(numbered)
@@ -74,6 +77,15 @@ def forget_blobs(index: Index, member: Member) -> Iterator[StoredBlob]:
         if not batch:
             return
         place = batch[-1].digest
+
+
+def _known(index: Index, roots: Sequence[Root]) -> tuple[Root, ...]:
+    with index.snapshot() as snapshot:
+        numbers = {member.id: member.number for member in members(snapshot)}
+    for root in roots:
+        if root.id not in numbers:
+            raise StorageForeign(f"{root.layout.root} is new to this store, and its index is read-only: leave it out")
+    return tuple(replace(root, number=numbers[root.id]) for root in roots)
 
 
 def _admit(change: Change, root: Root, given: Sequence[Root]) -> Root:

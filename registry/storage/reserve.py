@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from registry.storage.errors import StorageFull, disk_errors
+from registry.storage.errors import StorageFull, StorageReadOnly, disk_errors
 
 _SIZE = 1 << 20
 # With so much room left the index needs no help.
@@ -17,7 +17,7 @@ _ENOUGH = 8 << 20
 
 def keep_reserve(path: Path) -> None:
     """Hold the room, unless the disk is full already."""
-    with suppress(StorageFull), disk_errors(path):
+    with suppress(StorageFull, StorageReadOnly), disk_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, _SIZE)
@@ -30,7 +30,8 @@ def spending(path: Path) -> Iterator[None]:
     """For work that frees space: on a full disk it may use what is kept back, which is held again afterwards."""
     usage = os.statvfs(path.parent)
     if usage.f_bavail * usage.f_frsize < _ENOUGH:
-        path.unlink(missing_ok=True)
+        with suppress(StorageReadOnly), disk_errors(path):
+            path.unlink(missing_ok=True)
     try:
         yield
     finally:

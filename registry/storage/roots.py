@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xxhash
 
-from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable, disk_errors
+from registry.storage.errors import LOAD_AGAIN, StorageForeign, StorageMissing, StorageUnusable, disk_errors
 from registry.storage.layout import VERSION, Layout
 
 _LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
@@ -78,6 +78,24 @@ def index_root(roots: Sequence[Root]) -> Root:
     return found
 
 
+def require_index(roots: Sequence[Root]) -> None:
+    """Refuse to begin a new index where there is none.
+
+    Raises:
+        StorageUnusable: blobs lie in the roots, and a new index would know none of them.
+        StorageMissing: there is nothing.
+    """
+    if any(_has_content(root.layout.index_file) for root in roots):
+        return
+    for layout in (root.layout for root in roots):
+        if next(layout.blobs.glob("*/*/*"), None) is not None:
+            raise StorageUnusable(
+                f"{layout.root} holds blobs, and its index {layout.index} is missing: name all roots of the store "
+                f"with --storage; if it is lost, put a copy back, or {LOAD_AGAIN}"
+            )
+    raise StorageMissing(f"no store at {roots[0].layout.root}: load a bundle into it, or name another with --storage")
+
+
 def index_layout(paths: Sequence[Path]) -> Layout:
     """Where the index and the keys of an existing store are, without opening it.
 
@@ -104,6 +122,10 @@ def free_bytes(root: Root) -> int:
     """What is left on the root's disk."""
     usage = os.statvfs(root.layout.root)
     return usage.f_bavail * usage.f_frsize
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _score(root: Root, key: bytes) -> float:

@@ -21,7 +21,7 @@ from registry.storage import history
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import BlobGone, StorageBusy, StorageFull, StorageMissing
+from registry.storage.errors import BlobGone, StorageBusy, StorageFull
 from registry.storage.history import UNTOLD, Cause
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
 from registry.storage.layout import Layout
@@ -30,7 +30,7 @@ from registry.storage.locks import locked
 from registry.storage.members import admit
 from registry.storage.naming import name_blob
 from registry.storage.reserve import keep_reserve
-from registry.storage.roots import index_root, open_root
+from registry.storage.roots import index_root, open_root, require_index
 from registry.storage.sessions import Sessions
 from registry.storage.uploads import LOAD_PREFIX
 
@@ -76,20 +76,18 @@ class Store:
         Raises:
             StorageMissing: there is none, and `create` is off.
             StorageForeign: a directory is something else, of a newer release, or of another store.
-            StorageUnusable: a directory cannot be read or written.
+            StorageUnusable: a directory cannot be read or written, or the index is damaged, or, with `create`
+                off, lost.
         """
         roots = [open_root(path, create=create) for path in paths]
         home = index_root(roots).layout
-        if not create and not home.index_file.exists():
-            raise StorageMissing(f"the index of {home.root} is missing: restore it, or load the bundles again")
+        if not create:
+            require_index(roots)
         index = Index(home.index)
         numbered = admit(index, roots)
-        with index.snapshot() as snapshot:
-            has_history = history.head(snapshot.rows) is not None or snapshot.count("history") > 0
-        if not has_history:
-            with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
-                history.begin(change.rows)
-        keep_reserve(home.reserve)
+        if not index.read_only:
+            _begin_history(index)
+            keep_reserve(home.reserve)
         return cls(BlobStore(numbered), index, upload_limit)
 
     def close(self) -> None:
@@ -344,6 +342,14 @@ class Store:
         """What a killed load left below `uploads/`; only for who knows that no load is running."""
         for path in self.load_files():
             path.unlink(missing_ok=True)
+
+
+def _begin_history(index: Index) -> None:
+    with index.snapshot() as snapshot:
+        if history.head(snapshot.rows) is not None or snapshot.count("history"):
+            return
+    with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
+        history.begin(change.rows)
 
 
 def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:

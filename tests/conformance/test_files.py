@@ -69,6 +69,14 @@ def test_the_first_ones_to_ask_all_get_the_whole_file(shelf: Shelf) -> None:
         assert set(pool.map(fetch, range(12))) == {STORED}
 
 
+def test_the_log_names_what_is_left_out_once(shelf: Shelf) -> None:
+    told = [line for line in shelf.server.log.read_text().splitlines() if "/files/ leaves out" in line]
+    assert [line.partition("leaves out ")[2] for line in told] == [
+        "'.hidden': it is hidden",
+        "'link': it is a symbolic link",
+    ]
+
+
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_curl_gets_it_by_every_spelling_and_without_credentials(shelf: Shelf, name: str, tmp_path: Path) -> None:
     assert shelf.client.get("/v2/k0sproject/k0s/tags/list").status_code == 401

@@ -78,6 +78,14 @@ def test_a_second_load_finds_all_present_and_writes_nothing(tmp_path: Path, form
     assert blob_files(tmp_path / "s") == before
 
 
+def test_a_load_of_which_all_failed_does_not_speak_of_others(tmp_path: Path) -> None:
+    broken = oci_archive(small_image())
+    broken = Archive(tuple(entry for entry in broken.entries if "blobs" not in entry.name))
+    done = load(write_tar(tmp_path / "b.tar", {"app_1.tar": broken}), tmp_path / "s")
+    assert done.returncode == 1
+    assert "1 of 1 members failed, nothing is loaded: " in done.stderr
+
+
 def test_a_rerun_with_a_mended_bundle_loads_only_what_failed(tmp_path: Path) -> None:
     good, bad = oci_archive(small_image("good")), oci_archive(small_image("bad"))
     broken = Archive(tuple(entry for entry in bad.entries if entry.name != "index.json"))

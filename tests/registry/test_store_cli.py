@@ -1,6 +1,7 @@
 """`k0rdentd store`: what it prints, as text and as JSON, and how it ends."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from registry.storage import inventory
 from registry.storage.gc import Kind
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, listing
-from tests.images import publish, small_image
+from tests.images import publish, small_image, write_blob
 
 COMMANDS = ("ls", "stats", "gc", "scrub", "fsck", "rm")
 
@@ -65,6 +66,31 @@ def test_rm_names_each_tag_and_what_they_named_goes_with_gc_only(root: Path) -> 
     }
     assert all({"kind", "name", "size"} == set(json.loads(line)) for line in collected.stdout.splitlines()[:-1])
     assert k0rdentd("store", "fsck", "-s", root).returncode == 0
+
+
+def test_gc_tells_what_only_its_age_keeps(root: Path) -> None:
+    k0rdentd("store", "rm", "charts/*", "-s", root)
+    store = Store.open([root])
+    write_blob(store, b"x" * 1000)  # as a killed load leaves it
+    store.close()
+    young = {
+        arguments: gc_summary(root, *arguments) for arguments in ((), ("--untagged",), ("--untagged", "--dry-run"))
+    }
+    assert [each["size"] for each in young.values()] == [0, 0, 0]
+    assert young[()]["kept"] == 1000
+    kept = young["--untagged",]["kept"]
+    assert kept == young["--untagged", "--dry-run"]["kept"]
+    told = k0rdentd("store", "gc", "--untagged", "--grace", "90m", "-s", root).stdout
+    assert re.search(r"kB kept because it is younger than 90m \(until \d\d:\d\d", told)
+    would = gc_summary(root, "--untagged", "--grace", "0", "--dry-run")
+    assert (would["size"], would["kept"], would["kept_until"]) == (kept, 0, None)
+    freed = gc_summary(root, "--untagged", "--grace", "0")
+    assert (freed["size"], freed["kept"]) == (kept, 0)
+    assert gc_summary(root)["kept"] == 0
+
+
+def gc_summary(root: Path, *arguments: str) -> dict[str, object]:
+    return last_line(k0rdentd("store", "gc", "--json", *arguments, "-s", root).stdout)
 
 
 def test_rm_of_nothing_is_an_error(root: Path) -> None:

@@ -1,6 +1,7 @@
 """drain: a root gives its blobs to the others, and can go."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from registry.oci.reference import RepositoryName, Tag
 from registry.storage import inventory
 from registry.storage.drain import drain, stop_draining
 from registry.storage.errors import StorageForeign
+from registry.storage.fsck import fsck
 from registry.storage.gc import Collection, Policy
 from registry.storage.store import Store
 from tests.conftest import k0rdentd
@@ -107,11 +109,24 @@ def test_a_bad_blob_is_not_carried_over(both: Store) -> None:
 
 
 def test_the_root_of_the_index_and_the_last_one_stay(both: Store, tmp_path: Path) -> None:
-    with pytest.raises(StorageForeign, match="holds the index"):
+    with pytest.raises(StorageForeign, match=r"holds the index.*stop the registry, copy all of it"):
         list(drain(both, both.blobs.roots[0]))
     lonely = Store.open([tmp_path / "lonely"])
     with pytest.raises(StorageForeign, match="only storage"):
         list(drain(lonely, lonely.blobs.roots[0]))
+
+
+def test_the_root_of_the_index_moves_as_its_message_says(both: Store, paths: list[Path], tmp_path: Path) -> None:
+    with both.snapshot() as snapshot:
+        before = [blob for blob, _ in inventory.blobs(snapshot)]
+    both.close()
+    subprocess.run(["cp", "-a", paths[0], tmp_path / "moved"], check=True)
+    shutil.rmtree(paths[0])
+    moved = Store.open([tmp_path / "moved", paths[1]], create=False)
+    with moved.snapshot() as snapshot:
+        assert [blob for blob, _ in inventory.blobs(snapshot)] == before
+    assert list(fsck(moved)) == []
+    moved.close()
 
 
 def test_the_command_says_what_it_moved(both: Store, paths: list[Path]) -> None:

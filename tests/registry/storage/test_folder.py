@@ -52,6 +52,21 @@ def test_links_folders_pipes_and_what_is_hidden_are_not_served(folder: Folder, n
     assert content(folder, name) is None
 
 
+def test_what_is_not_served_is_told_with_the_reason(folder: Folder) -> None:
+    (folder.path / "a b").touch()
+    assert dict(folder.left_out()) == {
+        ".hidden": "is hidden",
+        "a b": "has a name that none may be asked for",
+        "below": "is a directory",
+        "dangling": "is a symbolic link",
+        "inside": "is a symbolic link",
+        "link": "is a symbolic link",
+        "pipe": "is no file",
+    }
+    assert [each.name for each in folder.list()] == ["k0s-v1.32.8+k0s.0-amd64"]
+    assert dict(Folder(folder.path / "gone").left_out()) == {}
+
+
 @pytest.mark.parametrize("name", ["below/file", "../secret", "/etc/passwd", "a\0b", "a\n", "a" * 256, "ä", "a b"])
 def test_what_is_no_file_name_is_not_looked_for(folder: Folder, name: str) -> None:
     assert not is_file_name(name)

@@ -182,7 +182,7 @@ def test_a_disk_that_is_there_is_not_given_up(two: list[Path], tmp_path: Path) -
 
 def test_without_its_index_a_store_is_read_by_nobody_and_begins_anew_when_it_is_written(two: list[Path]) -> None:
     shutil.rmtree(two[0] / "index")
-    with pytest.raises(StorageMissing, match="index of"):
+    with pytest.raises(StorageUnusable, match=r"index .* is missing"):
         Store.open(two, create=False)
     assert not (two[0] / "index").exists()
     store = Store.open(two)
