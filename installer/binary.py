@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import httpx
 import zstandard
 
 from installer.errors import SourceUnusable
+from installer.flavor import EmbeddedK0s
 from installer.settings_types import K0sVersion
 from registry.oci.descriptor import Descriptor
 from registry.oci.manifest import Manifest
@@ -47,6 +48,33 @@ class K0sSource(Protocol):
     def describe(self) -> str: ...
 
     def pieces(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBinary:
+    """The one that this k0rdentd brought along."""
+
+    embedded: EmbeddedK0s
+    version: K0sVersion
+
+    @classmethod
+    def find(cls) -> Self | None:
+        """None in the online flavor, and where nobody says of which version it is.
+
+        Raises:
+            ExecutableDamaged: the executable cannot be read any more.
+        """
+        found = EmbeddedK0s.find()
+        return None if found is None or found.version is None else cls(found, K0sVersion.parse(found.version))
+
+    def describe(self) -> str:
+        return self.embedded.describe()
+
+    def pieces(self) -> Iterator[bytes]:
+        try:
+            yield from self.embedded.pieces()
+        except OSError as error:
+            raise SourceUnusable(f"cannot read {self.describe()}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

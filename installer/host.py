@@ -15,8 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from installer.errors import CommandFailed, HostRefuses
+from registry.program import child_command
 
-K0RDENTD = (sys.executable, "-m", "installer.command")
+K0RDENTD = tuple(child_command())
 """This program, to be run for another of its commands."""
 
 _PIECE = 1 << 20

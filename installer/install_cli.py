@@ -8,18 +8,22 @@ from pathlib import Path
 import click
 
 from installer import outline
+from installer.binary import EmbeddedBinary
 from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
+from installer.flavor import Flavor
 from installer.host import Host
 from installer.installation import anchored, install_steps
 from installer.journal import JOURNAL
 from installer.lock import alone
 from installer.options import settings_here
 from installer.plan import Planned, Step, apply, plan
+from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters
+from registry.program import executable
 
 _ROUNDS = 3
 _host_options = (
@@ -98,10 +102,10 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
 )
 @click.option(
     "--online/--airgap",
-    default=False,
-    show_default=True,
+    default=None,
     envvar="K0RDENTD_ONLINE",
-    help="Whether all comes from the internet, or from the registry of this site.",
+    help="Whether all comes from the internet, or from the registry of this site.  "
+    "[default: airgap; online of the online executable, where no setting of 'airgap' says otherwise]",
 )
 @host_options
 @click.pass_context
@@ -114,7 +118,7 @@ def install(
     k0rdent_version: ChartVersion | None,
     replace_k0s: bool,  # noqa: FBT001
     k0s_binary: Path | None,
-    online: bool,  # noqa: FBT001
+    online: bool | None,  # noqa: FBT001
     host: Host,
 ) -> None:
     """Install k0s and k0rdent on this machine, or join it to a cluster.
@@ -125,8 +129,10 @@ def install(
         raise click.UsageError("--mode is for --join")
     if not dry_run:
         require_root()
-    wishes = Wishes(online, k0s_version, k0rdent_version, replace_k0s, k0s_binary)
     settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    is_online = _is_online(settings) if online is None else online
+    embedded = EmbeddedBinary.find()
+    wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, embedded)
     steps = install_steps(host, settings, wishes, mode if join else None, join=join)
     if dry_run:
         show(host, plan(host, steps))
@@ -165,6 +171,13 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _is_online(settings: Settings) -> bool:
+    """What this program is for, unless the settings name a bundle or a registry."""
+    if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
+        return False
+    return executable() is not None and not Flavor.current().is_airgap
 
 
 def show(host: Host, planned: Sequence[Planned]) -> None:

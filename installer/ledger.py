@@ -1,15 +1,12 @@
 """Images that clients asked this machine's registry for in vain, as `k0rdentd store missing` tells."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer.errors import CommandFailed
-from installer.host import Host
-
-_COMMAND = (sys.executable, "-m", "installer.command")
+from installer.host import K0RDENTD, Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ def missing_images(host: Host, roots: Sequence[Path]) -> list[Missing]:
     there = [host.at(root) for root in roots if host.look(root / "VERSION") is not None]
     if not there:
         return []
-    command = [*_COMMAND, "store", "missing", "--json", *(part for root in there for part in ("-s", str(root)))]
+    command = [*K0RDENTD, "store", "missing", "--json", *(part for root in there for part in ("-s", str(root)))]
     ended = Host(environment=host.environment).run(command)
     if ended.code != 0:
         raise CommandFailed(f"'k0rdentd store missing' failed: {ended.last_words}")

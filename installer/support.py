@@ -5,7 +5,6 @@ Keys, tokens, Kubernetes' Secrets and the files that replaced files are never re
 
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from installer.certificates import certificates
 from installer.config import ConfigurationInvalid
 from installer.doctor import diagnose
 from installer.errors import InstallFailed
-from installer.host import Host, shown
+from installer.host import K0RDENTD, Host, shown
 from installer.paths import CONTAINERD_CONFIG, CONTAINERD_HOSTS, K0S, K0S_CONFIG, STARTED_WITH
 from installer.preflight.facts import Facts
 from installer.redaction import Redactor
@@ -126,7 +125,7 @@ def collect(host: Host, settings: Settings, facts: Facts, config: Path) -> Itera
 def _store(host: Host, roots: Sequence[Path]) -> Iterator[Part]:
     there = [part for root in roots if host.look(root) is not None for part in ("-s", str(host.at(root)))]
     for command in (("stats",), ("missing", "--json"), ("ls",)) if there else ():
-        argv = (sys.executable, "-m", "installer.command", "store", *command, *there)
+        argv = (*K0RDENTD, "store", *command, *there)
         yield _output(Host(environment=host.environment), f"store/{command[0]}.txt", argv)
 
 

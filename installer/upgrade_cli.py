@@ -1,12 +1,12 @@
 """`k0rdentd upgrade`: k0s on this host, or k0rdent on its cluster."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
+from installer.binary import EmbeddedBinary
 from installer.errors import CommandFailed
 from installer.host import Host
 from installer.install_cli import carry_out, host_options, read_version, require_root, show
@@ -17,6 +17,7 @@ from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
 from installer.upgrade import k0rdent_steps, k0s_steps
+from registry.program import child_command
 
 _dry_run = click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
 _bundle = click.option(
@@ -63,7 +64,7 @@ def k0s(
     host: Host,
 ) -> None:
     """Bring k0s on this host to another version; its pods go on meanwhile, its API does not."""
-    wishes = Wishes(k0s_version=version, k0s_binary=k0s_binary)
+    wishes = Wishes(k0s_version=version, k0s_binary=k0s_binary, embedded=EmbeddedBinary.find())
     _upgrade(context, host, bundle, wishes, k0s_steps, dry_run=dry_run)
 
 
@@ -119,7 +120,7 @@ def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[s
     given = config.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
     options = ["-c", str(config.params["config_file"])] if given else []
     storage = [word for root in roots for word in ("-s", root)]
-    return [sys.executable, "-m", "installer.command", *options, "load", str(bundle), *storage]
+    return [*child_command(), *options, "load", str(bundle), *storage]
 
 
 def _load(command: Sequence[str], *, dry_run: bool) -> None:

@@ -13,11 +13,12 @@ import zstandard
 
 from bench.archive import Archive, files
 from bench.layout import LAYER, Blob, Layer, image, index, layer, oci_archive
-from installer.binary import DownloadedBinary, ImageBinary
+from installer.binary import DownloadedBinary, EmbeddedBinary, ImageBinary
 from installer.bundle import Archive as ImageArchive
 from installer.bundle import bundled_k0s
 from installer.changes import PlaceFile
 from installer.errors import SourceUnusable
+from installer.flavor import K0S_BINARY, K0S_VERSION
 from installer.host import Host
 from installer.remote import Remote
 from installer.settings_types import K0sVersion
@@ -130,3 +131,17 @@ def test_a_download_is_what_the_release_says(tmp_path: Path, sum_of: bytes) -> N
             list(found.pieces())
         with pytest.raises(SourceUnusable, match="no such release"):
             list(DownloadedBinary(VERSION, "riscv64", url).pieces())
+
+
+def test_the_k0s_that_came_along_is_known_by_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "k0s").write_bytes(b"k0s" * 900_000)
+    monkeypatch.setenv(K0S_BINARY, str(tmp_path / "k0s"))
+    assert EmbeddedBinary.find() is None  # nobody says which version it is
+    monkeypatch.setenv(K0S_VERSION, "1.32.8+k0s.0")
+    found = EmbeddedBinary.find()
+    assert found is not None
+    assert found.version == "v1.32.8+k0s.0"
+    assert b"".join(found.pieces()) == b"k0s" * 900_000
+    (tmp_path / "k0s").unlink()
+    with pytest.raises(SourceUnusable, match="cannot read k0s"):
+        list(found.pieces())
