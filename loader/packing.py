@@ -148,6 +148,7 @@ class ChunkStream(OneWay):
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._held = memoryview(b"")
+        self._failure: Exception | None = None
 
     def read(self, count: int) -> bytes:
         parts = []
@@ -158,11 +159,15 @@ class ChunkStream(OneWay):
         return b"".join(parts)
 
     def _refill(self) -> bool:
-        for chunk in self._chunks:
-            if chunk:
-                self._held = memoryview(chunk)
-                return True
-        return False
+        if self._failure is not None:  # whoever reads on after it is not to take it for the end
+            raise self._failure
+        try:
+            chunk = next(filter(None, self._chunks), None)
+        except Exception as error:
+            self._failure = error
+            raise
+        self._held = memoryview(chunk or b"")
+        return chunk is not None
 
 
 class _Copied(OneWay):

@@ -54,7 +54,14 @@ class Server:
     def workers(self) -> list[int]:
         """Process ids of its gunicorn workers: not the load that it may have started, nor what is left of one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"\0registry\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [int(child) for child in children if b"\0registry\0" in _command_line(child)]
+
+
+def _command_line(process: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""
 
 
 def free_port() -> int:

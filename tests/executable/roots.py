@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.clients import program
+from tests.faults.processes import children
 
 BINARY = "/usr/local/bin/k0rdentd"
 RUNTIMES = "/var/lib/k0rdentd/runtime"
@@ -145,8 +146,7 @@ def outside(pid: int, *words: str) -> str:
 
 def family(pid: int) -> list[int]:
     """A process and all that it started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
+    return [pid, *(each for child in sorted(children(pid)) for each in family(child))]
 
 
 def mapped(pid: int) -> set[str]:
