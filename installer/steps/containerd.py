@@ -19,10 +19,12 @@ version = {version}
 [plugins."{plugin}".registry]
   config_path = "{folder}"
 """
-# containerd 1 takes no file without a [host] table; `server` keeps it from asking the upstream itself afterwards.
+# containerd 1 takes no file without a [host] table; `server` keeps it from asking the upstream itself afterwards, and
+# has need of the CA too: else a missing image is told as a certificate that nobody knows.
 _HOSTS = """\
 # Written by k0rdentd: images of {upstream} come from the registry of this site.
 server = "https://{address}"
+ca = "{ca}"
 [host."https://{address}"]
   capabilities = ["pull", "resolve"]
   ca = "{ca}"
