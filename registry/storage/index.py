@@ -262,7 +262,7 @@ class Change(Snapshot):
         return self._rows.delete("uploads", upload_id.encode())
 
     def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
-        completed = state["state"] == "loaded" or self.has_completed_load(bundle)
+        completed = state.get("state") == "loaded" or self.has_completed_load(bundle)
         row = orjson.dumps(state | {"bundle": bundle, "completed": completed})
         self._rows.put("loads", keys.text_key(bundle), row)
 
