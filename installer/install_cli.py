@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
 
 import click
@@ -16,7 +15,7 @@ from installer.host import Host
 from installer.installation import anchored, install_steps
 from installer.journal import JOURNAL
 from installer.lock import alone
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.plan import Planned, Step, apply, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
@@ -26,36 +25,6 @@ from installer.uninstallation import check_clusters
 from registry.program import executable
 
 _ROUNDS = 3
-_host_options = (
-    click.option(
-        "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        default=Path("/"),
-        hidden=True,
-        envvar="K0RDENTD_ROOT",
-        help="A folder that stands for the whole machine.",
-    ),
-    click.option(
-        "--own-address",
-        hidden=True,
-        envvar="K0RDENTD_OWN_ADDRESS",
-        help="By which others reach this machine, where that is not the address of its default route.",
-    ),
-    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
-)
-
-
-def host_options(command: Callable[..., object]) -> Callable[..., object]:
-    """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
-
-    @wraps(command)
-    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
-        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
-
-    made: Callable[..., object] = call
-    for option in _host_options:
-        made = option(made)
-    return made
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
