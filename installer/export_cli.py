@@ -7,9 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from installer.artifacts import worker_files, worker_k0s
 from installer.host import Host
-from installer.install_cli import host_options
 from installer.joining import join_files, write_files
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.settings_types import Duration, format_duration
 from installer.site import find_registry, node_address
 

@@ -4,10 +4,10 @@ import click
 
 from installer.exposure import UiExposed, UiHidden, addresses
 from installer.host import Host
-from installer.install_cli import carry_out, host_options, require_root, show
+from installer.install_cli import carry_out, require_root, show
 from installer.kube import Cluster
 from installer.lock import alone
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.plan import Step, plan
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
 
 import click
@@ -16,8 +15,10 @@ from installer.host import Host
 from installer.installation import anchored, install_steps
 from installer.journal import JOURNAL
 from installer.lock import alone
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.plan import Planned, Step, apply, plan
+from installer.preflight.checks import require_fit
+from installer.preflight_cli import facts_of
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
@@ -26,36 +27,6 @@ from installer.uninstallation import check_clusters
 from registry.program import executable
 
 _ROUNDS = 3
-_host_options = (
-    click.option(
-        "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        default=Path("/"),
-        hidden=True,
-        envvar="K0RDENTD_ROOT",
-        help="A folder that stands for the whole machine.",
-    ),
-    click.option(
-        "--own-address",
-        hidden=True,
-        envvar="K0RDENTD_OWN_ADDRESS",
-        help="By which others reach this machine, where that is not the address of its default route.",
-    ),
-    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
-)
-
-
-def host_options(command: Callable[..., object]) -> Callable[..., object]:
-    """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
-
-    @wraps(command)
-    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
-        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
-
-    made: Callable[..., object] = call
-    for option in _host_options:
-        made = option(made)
-    return made
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -107,6 +78,12 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
     help="Whether all comes from the internet, or from the registry of this site.  "
     "[default: airgap; online of the online executable, where no setting of 'airgap' says otherwise]",
 )
+@click.option(
+    "--skip-preflight",
+    is_flag=True,
+    envvar="K0RDENTD_SKIP_PREFLIGHT",
+    help="Begin even on a machine of which preflight tells something fatal.",
+)
 @host_options
 @click.pass_context
 def install(
@@ -119,6 +96,7 @@ def install(
     replace_k0s: bool,  # noqa: FBT001
     k0s_binary: Path | None,
     online: bool | None,  # noqa: FBT001
+    skip_preflight: bool,  # noqa: FBT001
     host: Host,
 ) -> None:
     """Install k0s and k0rdent on this machine, or join it to a cluster.
@@ -130,6 +108,8 @@ def install(
     if not dry_run:
         require_root()
     settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    if not (dry_run or skip_preflight or has_begun(host)):
+        require_fit(facts_of(host, settings), settings)
     is_online = _is_online(settings) if online is None else online
     embedded = EmbeddedBinary.find()
     wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, embedded)
@@ -156,7 +136,7 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
     if not dry_run:
         require_root()
-    if host.look(JOURNAL) is None:
+    if not has_begun(host):
         click.echo("nothing to do: k0rdentd has installed nothing on this machine")
         return
     if not force:
@@ -171,6 +151,11 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def has_begun(host: Host) -> bool:
+    """Whether k0rdentd changed anything here: what it took since, such as room on the disk, is no obstacle."""
+    return host.look(JOURNAL) is not None
 
 
 def _is_online(settings: Settings) -> bool:

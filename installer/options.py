@@ -2,14 +2,34 @@
 
 import logging
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import click
 
+from installer.host import Host
 from installer.settings import Settings
 from installer.settings_file import Loaded, load_settings
 
 _log = logging.getLogger(__name__)
+_host_options = (
+    click.option(
+        "--root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        default=Path("/"),
+        hidden=True,
+        envvar="K0RDENTD_ROOT",
+        help="A folder that stands for the whole machine.",
+    ),
+    click.option(
+        "--own-address",
+        hidden=True,
+        envvar="K0RDENTD_OWN_ADDRESS",
+        help="By which others reach this machine, where that is not the address of its default route.",
+    ),
+    click.option("--pace", type=float, default=2.0, hidden=True, envvar="K0RDENTD_PACE", help="Seconds between looks."),
+)
 
 
 def load_here(context: click.Context) -> Loaded:
@@ -35,3 +55,16 @@ def settings_here(context: click.Context) -> Settings:
     for remark in loaded.remarks:
         _log.warning("%s", remark)
     return loaded.settings
+
+
+def host_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Which machine is meant, for tests and for machines with several addresses: the command gets it as `host`."""
+
+    @wraps(command)
+    def call(*values: object, root: Path, own_address: str | None, pace: float, **options: object) -> object:
+        return command(*values, host=Host(root, pace=pace, own_address=own_address), **options)
+
+    made: Callable[..., object] = call
+    for option in _host_options:
+        made = option(made)
+    return made

@@ -11,8 +11,7 @@ import click
 
 from installer.errors import CommandFailed, SourceUnusable
 from installer.host import Host
-from installer.install_cli import host_options
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.preflight.checks import findings
 from installer.preflight.completeness import check_images
 from installer.preflight.facts import Facts, Machine, gather, measure_content

@@ -7,8 +7,7 @@ import click
 
 from installer.doctor import diagnose
 from installer.host import Host
-from installer.install_cli import host_options
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.preflight.finding import Severity
 from installer.preflight_cli import facts_of, show
 from installer.status import State

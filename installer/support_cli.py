@@ -8,8 +8,7 @@ import click
 
 from installer.config import ConfigurationInvalid
 from installer.host import Host
-from installer.install_cli import host_options
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.preflight_cli import facts_of
 from installer.redaction import Redactor
 from installer.settings import Settings

@@ -9,9 +9,9 @@ import click
 from installer.binary import EmbeddedBinary
 from installer.errors import CommandFailed
 from installer.host import Host
-from installer.install_cli import carry_out, host_options, read_version, require_root, show
+from installer.install_cli import carry_out, read_version, require_root, show
 from installer.lock import alone
-from installer.options import settings_here
+from installer.options import host_options, settings_here
 from installer.plan import Step, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion

@@ -79,12 +79,21 @@ def k0rdentd(*arguments: str | Path, **options: object) -> subprocess.CompletedP
 
 
 @contextmanager
-def serving(*arguments: str | Path, log: Path, wait_for: str = "/healthz", ca: Path | None = None) -> Iterator[Server]:
-    """A real registry on a free port of the loopback; drained and stopped at the end."""
+def serving(
+    *arguments: str | Path,
+    log: Path,
+    wait_for: str = "/healthz",
+    ca: Path | None = None,
+    before: Sequence[str] = (),
+) -> Iterator[Server]:
+    """A real registry on a free port of the loopback; drained and stopped at the end.
+
+    The words of `before` start the command, and end as it.
+    """
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "registry", "-H", "127.0.0.1", "-p", str(port), *map(str, arguments)],
+            [*before, *COMMAND, "registry", "-H", "127.0.0.1", "-p", str(port), *map(str, arguments)],
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
+from installer.errors import WillNot
 from installer.preflight import machine_checks as machine
 from installer.preflight import network_checks as network
 from installer.preflight.facts import Facts
-from installer.preflight.finding import Finding
+from installer.preflight.finding import Finding, Severity
 from installer.settings import Settings
 
 Check = Callable[[Facts, Settings], Iterator[Finding]]
@@ -34,3 +35,15 @@ def findings(facts: Facts, settings: Settings) -> Iterator[Finding]:
     """Whatever one of them has to say."""
     for check in CHECKS:
         yield from check(facts, settings)
+
+
+def require_fit(facts: Facts, settings: Settings) -> None:
+    """Know that nothing makes an installation pointless.
+
+    Raises:
+        WillNot: something does; tells all of it, and what to do.
+    """
+    fatal = [each for each in findings(facts, settings) if each.severity is Severity.FATAL]
+    if fatal:
+        told = "".join(f"\n  {each.check}: {each.what}\n    → {each.fix}" for each in fatal)
+        raise WillNot(f"this machine will not do, and --skip-preflight would begin all the same:{told}")

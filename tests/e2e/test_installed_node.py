@@ -8,34 +8,18 @@ from pathlib import Path
 import pytest
 
 from installer.host import Host
-from installer.paths import CONTAINERD_DROPIN, CONTAINERD_HOSTS, REGISTRY_CA
-from installer.plan import apply, plan
-from installer.settings import DEFAULT_MIRRORS
-from installer.settings_types import K0sVersion
-from installer.steps.containerd import Mirrors
-from registry.storage.store import Store
+from installer.paths import CONTAINERD_DROPIN, CONTAINERD_HOSTS
 from tests.conftest import Server, k0rdentd, serving
 from tests.e2e.containerd import Containerd, running_containerd
-from tests.images import publish, small_image
+from tests.e2e.nodes import ASKED, obey, stock, worker
 
 pytestmark = pytest.mark.client
-
-# What the registry has, and what nodes ask for.
-ASKED = {
-    "k0sproject/coredns:1.12.2": ("quay.io/k0sproject/coredns:1.12.2",),
-    "pause:3.9": ("registry.k8s.io/pause:3.9",),
-    "busybox:1": ("docker.io/library/busybox:1",),
-    "fluxcd/flux-cli:v2": ("ghcr.io/fluxcd/flux-cli:v2",),
-}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("site")
-    store = Store.open([folder / "store"])
-    for name in ASKED:
-        publish(store, small_image(name.replace("/", "-").replace(":", "-")), name)
-    store.close()
+    stock(folder / "store")
     with serving("-s", folder / "store", log=folder / "log", ca=folder / "store/pki/ca.crt") as running:
         yield running
 
@@ -43,22 +27,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def node(site: Server, tmp_path_factory: pytest.TempPathFactory) -> Host:
     """A node with the files of a worker."""
-    host = Host(tmp_path_factory.mktemp("node"))
-    steps = [Mirrors(site.host, DEFAULT_MIRRORS, K0sVersion.parse("1.32.8"))]
-    for _ in apply(host, plan(host, steps)):
-        pass
-    return host
+    return worker(tmp_path_factory.mktemp("node"), site.host)
 
 
 @pytest.fixture
 def containerd(node: Host, site: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    """A containerd with the very files of the node; only the CA lies elsewhere, as the node is a folder."""
     assert site.ca is not None
     with running_containerd(tmp_path_factory.mktemp("containerd")) as daemon:
-        for file in node.at(CONTAINERD_HOSTS).glob("*/hosts.toml"):
-            copy = daemon.folder / "certs.d" / file.parent.name / file.name
-            copy.parent.mkdir(parents=True)
-            copy.write_text(file.read_text().replace(str(REGISTRY_CA), str(site.ca)))
+        obey(daemon, node, site.ca)
         yield daemon
 
 

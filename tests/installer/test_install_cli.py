@@ -13,6 +13,7 @@ from installer.lock import alone
 from registry.storage.store import Store
 from tests.conftest import COMMAND, Server, serving
 from tests.images import publish
+from tests.installer.preflight.machines import lay_out, remove
 from tests.installer.sites import host_of, tree
 from tests.installer.standin.machine import Machine
 
@@ -46,6 +47,7 @@ class Installer:
     def __init__(self, machine: Machine, registry: Server) -> None:
         self.machine = machine
         self.config = machine.root.parent / "k0rdentd.yaml"
+        self.skip_preflight = True  # there is no kernel below the folder
         self.configure(registry)
 
     def configure(self, registry: Server, **sections: object) -> None:
@@ -59,6 +61,7 @@ class Installer:
             "K0RDENTD_ROOT": root,
             "K0RDENTD_OWN_ADDRESS": "127.0.0.1",
             "K0RDENTD_PACE": "0.01",
+            "K0RDENTD_SKIP_PREFLIGHT": str(self.skip_preflight),
         }
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
@@ -126,6 +129,7 @@ def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
             process.send_signal(signal.SIGKILL)
             break
     process.communicate()
+    k0rdentd.skip_preflight = False  # what has begun goes on, wherever it is
     shown += k0rdentd("--debug", "install")  # which looks once more whether all is as it should be
     assert len([call for call in machine.calls("k0s") if call[1] == "start"]) <= 2
     assert PASSWORD not in shown + repr(machine.calls())
@@ -164,3 +168,19 @@ def test_a_k0s_of_somebody_else_is_left_alone(k0rdentd: Installer, machine: Mach
     assert "k0rdentd did not install it" in k0rdentd("install", "--replace-k0s", code=3)
     k0rdentd("uninstall")
     assert tree(machine.root) == before
+
+
+def test_a_machine_that_will_not_do_is_refused(k0rdentd: Installer, machine: Machine) -> None:
+    k0rdentd.skip_preflight = False
+    lay_out(machine.root)
+    remove(machine.root, "run/systemd")
+    remove(machine.root, "proc/net/route")
+    before = tree(machine.root)
+    told = k0rdentd("install", code=3)
+    assert "systemd: systemd does not run here" in told
+    assert "→ install on a machine (or VM) that boots with systemd" in told
+    assert "→ add one (ip route add default" in told
+    assert "swap" not in told  # but nothing that is well
+    k0rdentd("install", "--dry-run")
+    assert tree(machine.root) == before
+    assert "only v1.32.8" in k0rdentd("install", "--skip-preflight", "--k0s-version", "1.31.2", code=3)

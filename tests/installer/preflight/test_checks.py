@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from installer.preflight.checks import findings
+from installer.errors import WillNot
+from installer.preflight.checks import findings, require_fit
 from installer.preflight.facts import Content, Facts, Space, measure_content
 from installer.preflight.finding import Finding, Severity
 from installer.preflight.network import read_listeners
@@ -48,6 +49,17 @@ def fatal(found: list[Finding]) -> list[str]:
 def test_nothing_is_said_of_a_good_machine(root: Path) -> None:
     assert look(facts(root)) == []
     assert look(facts(root), settings(k0s={"network": {"provider": "calico"}})) == []
+
+
+def test_only_what_is_fatal_is_refused_and_all_of_it(root: Path) -> None:
+    write(root, "proc/swaps", "Filename\n/dev/sda2 partition 1 0 -2\n")
+    assert [each.check for each in look(facts(root))] == ["swap"]
+    require_fit(replace(facts(root), spaces=PLENTY), Settings())
+    remove(root, "run/systemd")
+    with pytest.raises(WillNot, match=r"name: 'localhost' .*\n    → hostnamectl") as refused:
+        require_fit(replace(facts(root, host_name="localhost"), spaces=PLENTY), Settings())
+    assert "systemd: " in str(refused.value)
+    assert "swap" not in str(refused.value)
 
 
 Defect = Callable[[Path], object]
