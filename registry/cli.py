@@ -30,8 +30,7 @@ from registry.options import given_arguments, storage_option, tls_options, verif
 from registry.pki.certificates import Certificates
 from registry.pki.names import SubjectName
 from registry.program import executable, own_command
-from registry.storage.layout import Layout
-from registry.storage.roots import open_root, require_index
+from registry.storage.roots import is_root, open_root, require_index
 from registry.storage.store import Store
 from registry.unit import unit
 from registry.verification import Verification
@@ -264,7 +263,7 @@ def _checked(settings: RegistrySettings) -> RegistrySettings:
     settings = without_unproven_bundle(settings)
     if settings.tls.mode == "files":
         Certificates.open(settings.tls, settings.storage)
-    present = [open_root(root, create=False) for root in settings.storage if Layout(root).version.is_file()]
+    present = [open_root(root, create=False) for root in settings.storage if is_root(root)]
     if present and settings.bundle is None:
         require_index(present)
     store = Store.open(settings.storage, create=bool(present or settings.bundle) or settings.push != "off")

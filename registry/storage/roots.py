@@ -5,7 +5,8 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,29 @@ def open_root(path: Path, *, create: bool) -> Root:
     layout = Layout(path.absolute())
     if create:
         _create(layout)
-    if not layout.version.is_file():
+    if not is_root(layout.root):
         raise StorageMissing(f"no store at {layout.root}: load a bundle into it, or name another with --storage")
     return _read(layout)
 
 
+def is_root(path: Path) -> bool:
+    """Whether a storage root was ever made there.
+
+    Raises:
+        StorageUnusable: that may not be seen.
+    """
+    version = Layout(path).version
+    with disk_errors(version):
+        return version.is_file()
+
+
 def join(root: Root, index: Root) -> None:
     """Let the root say that it belongs to the store whose index is in that one."""
-    if root.store != index.id:
-        _write(root.layout, root.id, index.id)
+    if root.store == index.id:
+        return
+    with _alone(root.layout):
+        if _read(root.layout).store != index.id:
+            _write(root.layout, root.id, index.id)
 
 
 def index_root(roots: Sequence[Root]) -> Root:
@@ -60,7 +75,7 @@ def index_root(roots: Sequence[Root]) -> Root:
     for number, root in enumerate(roots):
         if root.id in (other.id for other in roots[:number]):
             raise StorageForeign(f"{root.layout.root} is named twice: leave one of them out")
-    holding = [root for root in roots if root.layout.index_file.exists()]
+    holding = [root for root in roots if _has_index(root.layout)]
     if len(holding) > 1:
         raise StorageForeign(
             f"{holding[1].layout.root} has an index of its own, it belongs to another store: leave it out"
@@ -124,6 +139,11 @@ def free_bytes(root: Root) -> int:
     return usage.f_bavail * usage.f_frsize
 
 
+def _has_index(layout: Layout) -> bool:
+    with disk_errors(layout.index_file):
+        return layout.index_file.exists()
+
+
 def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
@@ -137,11 +157,19 @@ def _score(root: Root, key: bytes) -> float:
 def _create(layout: Layout) -> None:
     with disk_errors(layout.root):
         layout.root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may make the same new store
+        with _alone(layout):
             if not layout.version.exists():
                 _populate(layout)
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Two processes may make the same new store."""
+    with disk_errors(layout.root):
+        lock = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         finally:
             os.close(lock)
 

@@ -1,8 +1,13 @@
 """Storage roots: made once, recognised, refused when they are something else; content is spread over several."""
 
 import json
+import os
 import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,7 +19,7 @@ from registry.storage.blobs import StoredBlob
 from registry.storage.drain import give_up
 from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable
 from registry.storage.fsck import fsck
-from registry.storage.roots import open_root, place
+from registry.storage.roots import join, open_root, place
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, serving
 from tests.images import publish, small_image
@@ -204,3 +209,36 @@ def test_a_root_that_was_left_out_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageUnusable, match="--storage"):
         alone.blobs.path(1, Digest.of(b""))
     alone.close()
+
+
+def test_many_may_make_the_roots_of_a_store_at_once(tmp_path: Path) -> None:
+    def make(number: int) -> tuple[str, ...]:
+        roots = [open_root(tmp_path / str(number // 8) / name, create=True) for name in "ab"]
+        for root in roots:
+            join(root, roots[0])
+        return tuple(root.id for root in roots)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(make, range(128)))) == 16
+    assert open_root(tmp_path / "3" / "b", create=False).store == open_root(tmp_path / "3" / "a", create=False).id
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@pytest.mark.parametrize("hidden", [".", "index", "VERSION"])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_that_one_may_not_see_is_told_in_a_sentence(hidden: str, create: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # below tmp_path nobody but root may look
+        Path(folder).chmod(0o755)
+        Store.open([Path(folder) / "s"]).close()
+        (Path(folder) / "s" / hidden).chmod(0o700)
+        with nobody(), pytest.raises(StorageUnusable, match="Permission denied; check its owner, mode and disk"):
+            Store.open([Path(folder) / "s"], create=create)
