@@ -186,6 +186,13 @@ def three(tmp_path: Path) -> Path:
     return write_tar(tmp_path / "three.tar", archives)
 
 
+def test_a_selection_that_fits_nothing_is_no_success(tmp_path: Path, three: Path) -> None:
+    done = load(three, tmp_path / "s", "--include", "chart/*")
+    assert (done.returncode, "3 excluded" in done.stdout) == (1, True)
+    assert "nothing in" in done.stderr
+    assert "bundle inspect" in done.stderr
+
+
 def test_include_exclude_and_prefix_choose_and_name(tmp_path: Path, three: Path) -> None:
     done = load(three, tmp_path / "s", "--include", "site/charts/*", "--exclude", "*:2", "--prefix", "site")
     assert done.returncode == 0
