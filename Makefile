@@ -55,7 +55,7 @@ test: venv $(VENV)/helm peers ## Run every test, with real clients and faults
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/e2e --ignore tests/faults
-	$(BIN)/python -m pytest tests/e2e tests/faults
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e tests/faults
 
 check: venv ## Lint, type-check and run the tests that take no clients and little time
 	$(BIN)/ruff format --check .

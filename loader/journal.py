@@ -123,7 +123,7 @@ class Journal:
             checkpoint = source.checkpoint(candidate.end)
         if checkpoint is not None and self._identity is not None:
             self._write(self._head(checkpoint=checkpoint, end=candidate.end))
-        elif self._pending_size > _PENDING:
+        elif self._pending_size > _PENDING or len(self._pending) == _BATCH:
             self._write(None)
 
     def known(self) -> Iterator[list[Candidate]]:

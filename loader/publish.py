@@ -17,6 +17,9 @@ from registry.storage.errors import BlobGone, StorageFull
 from registry.storage.explain import confirm
 from registry.storage.store import Store
 
+# Four times the images of the largest bundle known.
+_BATCH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
@@ -115,7 +118,7 @@ def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> 
     """Batches of candidates of which every blob is on the disk.
 
     One batch is made durable by one system call while the next one is read; how large a batch
-    gets is for the disk to say.
+    gets is for the disk to say, within bounds.
 
     Raises:
         BundleInvalid, StorageFull: behind the last batch.
@@ -128,7 +131,7 @@ def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> 
         try:
             for archive in archives:
                 reading.append(Candidate.of(archive, store, selection))
-                if sync.done():
+                if sync.done() or len(reading) == _BATCH:
                     sync.result()
                     yield syncing
                     syncing, reading = reading, []
