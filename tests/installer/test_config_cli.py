@@ -113,6 +113,16 @@ load: 4
     assert k0rdentd("config", "validate", file).stderr.count("error: ") == len(told)
 
 
+def test_a_value_that_cannot_be_is_told_as_that_and_not_as_an_unknown_key(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("registry: {port: abc, workers: 0, storage: 5}\nload: {jobs: -1}\n")
+    done = k0rdentd("config", "validate", file, "--json")
+    told = {each["path"]: (each["what"], each["fix"]) for each in json.loads(done.stdout)["errors"]}
+    assert set(told) == {"registry.port", "registry.workers", "registry.storage", "load.jobs"}
+    assert told["registry.port"] == ("'abc' is not a valid integer range.", "")
+    assert not [each for each in told.values() if "unknown" in each[0] or each[1]]
+
+
 @pytest.mark.parametrize("text", ["a: [\n", "k0s: {}\nk0s: {}\n", "[]: 1", "- a"])
 def test_what_is_no_file_of_sections_is_told_too(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
