@@ -153,6 +153,13 @@ def test_no_secret_from_anywhere_is_in_a_support_bundle(machine: Machine, tmp_pa
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".partial")]
 
 
+def test_a_place_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    done = k0rdentd("support-bundle", "-o", tmp_path / "none" / "x.tgz")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot write" in done.stderr
+    assert "internal error" not in done.stderr
+
+
 def test_settings_that_cannot_be_used_are_in_it_too(machine: Machine, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("k0s: [\njoin:\n  token: planted-token\n")
