@@ -2,8 +2,8 @@
 
 import os
 from datetime import UTC, datetime
+from io import BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -42,7 +42,7 @@ def bundle(context: click.Context, output: Path | None, host: Host) -> None:
     click.echo(f"{target}: secrets are masked; look through it all the same before you hand it on")
 
 
-def _private(path: Path) -> BinaryIO:
+def _private(path: Path) -> BufferedWriter:
     """A new file that only this user may read.
 
     Raises:
