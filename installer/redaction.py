@@ -43,8 +43,8 @@ _LINE = re.compile(r"""^(?P<head>[ \t]*(?:-[ ]+)*)(?P<key>["']?[\w.-]+["']?)(?P<
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')(,?)""")
 # Further on in a line: `token=x`, `"token": "x"`; a comma ends a value only where another name follows.
 _NAMED = re.compile(
-    rf"""(?P<key>[\w.-]*(?:{_WORDS})[\w.-]*)(?P<between>["']?\s*[:=]\s*)"""
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?:[^\s;&}\]"',]|,(?!\s|\w+["']?\s*[:=]))+)""",
+    rf"""(?P<key>[\w.-]*(?:{_WORDS})[\w.-]*)(?P<between>\\*["']?\s*[:=]\s*)"""
+    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\\+"[^"\\\n]*\\+"|(?:[^\s;&}\]"',]|,(?!\s|\w+["']?\s*[:=]))+)""",
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"""(?P<key>--[\w-]+)(?P<between>\s+)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'-]\S*)""")
@@ -146,7 +146,7 @@ def _without_value(match: re.Match[str]) -> str:
 
 def _without_named(match: re.Match[str]) -> str:
     value = match["value"]
-    if not is_secret_key(match["key"]) or value.strip("\"'") in _HARMLESS:
+    if not is_secret_key(match["key"]) or value.strip("\\\"'") in _HARMLESS:
         return match[0]
-    quote = value[0] if value[0] in "\"'" else ""
+    quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[-1] in "\"'" else ""
     return f"{match['key']}{match['between']}{quote}{MASK}{quote}"

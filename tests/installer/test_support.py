@@ -34,6 +34,7 @@ def cleaned(text: str, *secrets: str) -> str:
         "tokens_token:\n- planted\nnext: x",
         'password: "planted\n  planted"\nnext: x',
         '{"user": "x", "clientSecret": "planted\\"planted", "n": 1}',
+        r'{"applied": "{\"n\":1,\"password\":\"planted, planted\",\"m\":2}"}',
         "user=x password=planted,planted next=y",
         "time=1 msg=started args='--token planted'",
         "k0s controller --token planted --config /etc/k0s.yaml",
