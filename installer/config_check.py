@@ -73,8 +73,11 @@ def _convert(context: click.Context, key: str, value: object, found: dict[str, o
         for option in context.command.params:
             if option.name in said:
                 found[option.name] = option.type_cast_value(context, said[option.name])
-    except ConfigurationInvalid:
-        known = [camel(option.name or "") for option in context.command.params]
+    except ConfigurationInvalid as error:
+        known = [camel(option.name or "") for option in context.command.params if isinstance(option, click.Option)]
+        if key in known:
+            yield Remark(path, str(error).partition(f"{path}: ")[2])
+            return
         near = get_close_matches(key, known, n=1)
         yield Remark(path, "unknown key", f"did you mean {near[0]}?" if near else "")
     except click.BadParameter as error:

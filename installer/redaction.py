@@ -1,6 +1,7 @@
 """Takes secrets out of what is shown or handed on.
 
-`masked` works on documents, by the names of their keys. `Redactor` works on any text, in three passes:
+`masked` works on documents, by the names of their keys, and cleans their texts. `Redactor` works on any text, in three
+passes, and keeps the number of its lines:
 
 known      secrets of the settings, wherever they stand, also as base64
 shaped     what looks like one: private keys, tokens, hashes of passwords, URLs with a password
@@ -16,7 +17,8 @@ MASK = "**********"
 # Keys whose values are secrets; names of Kubernetes secrets and paths of files are none.
 _WORDS = (
     r"pass(?:word|wd|phrase)|secret|token|credential(?!s)|private[_-]?key|api[_-]?key|access[_-]?key"
-    r"|auth\b|dsn|data[_-]?source(?!c)|client[_-]?key[_-]?data"
+    r"|auth\b|dsn|data[_-]?source(?!c)|client[_-]?key[_-]?data|connection[_-]?string|dockerconfigjson"
+    r"|(?<![a-z])(?:pass|pwd?)(?![a-z])|(?-i:(?<=[a-z0-9])(?:Pass|P[Ww][Dd]?)(?![A-Za-z]))"
 )
 _SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 _NO_SECRET = re.compile(
@@ -25,29 +27,33 @@ _NO_SECRET = re.compile(
 _SHAPES = tuple(
     (re.compile(pattern, re.DOTALL), replacement)
     for pattern, replacement in (
-        (r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", rf"\1{MASK}\2"),
         (r"(?i:\b(basic|bearer)) +[A-Za-z0-9._~+/=-]{8,}", rf"\1 {MASK}"),
         (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", MASK),  # a JSON Web Token
         (r"\bH4sI[A-Za-z0-9+/=]{40,}", MASK),  # gzip in base64: k0s' tokens
         (r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", MASK),  # Kubernetes' bootstrap tokens
         (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
         (r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", MASK),
-        (r"(://[^/\s:@]*:)[^/\s@]+@", rf"\1{MASK}@"),
+        (r"(://[^/\s:@]*:)[^/\s\"']+@", rf"\1{MASK}@"),
     )
 )
+_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^\"']*?)(?=-----END [A-Z ]*PRIVATE KEY-----|[\"']|\Z)")
+_PEM_WORD = re.compile(r"(\\[rn])|(?:(?!\\[rn])\S)+")  # or a line break of JSON
 # A line of YAML, JSON, or of a file of settings.
 _LINE = re.compile(r"""^(?P<head>[ \t]*(?:-[ ]+)*)(?P<key>["']?[\w.-]+["']?)(?P<between>[ ]*[:=][ ]*)(?P<value>.*)$""")
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')(,?)""")
 # Further on in a line: `token=x`, `"token": "x"`; a comma ends a value only where another name follows.
 _NAMED = re.compile(
-    rf"""(?P<key>[\w.-]*(?:{_WORDS})[\w.-]*)(?P<between>["']?\s*[:=]\s*)"""
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?:[^\s;&}\]"',]|,(?!\s|\w+["']?\s*[:=]))+)""",
+    rf"""(?P<key>[\w.-]*(?:{_WORDS})[\w.-]*)(?P<between>\\*["']?\s*[:=]\s*)"""
+    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\\+"[^"\\\n]*\\+"|(?:[^\s;&}\]"',]|,(?!\s|\w+["']?\s*[:=]))+)""",
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"""(?P<key>--[\w-]+)(?P<between>\s+)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'-]\S*)""")
 _HARMLESS = frozenset({"", "true", "false", "null", "{", "[", "{}", "[]", "{},", "[],", MASK})
-# In a pod, a variable's name and its value stand on two lines.
-_VARIABLE = re.compile(r"(?P<before>name:\s*[\"']?(?P<key>\w+)[\"']?\s*\n\s*value:[ ]*)(?P<value>\S[^\n]*)")
+# In a pod, a variable is a name and a value: here in one line, or in flow style.
+_VARIABLE = re.compile(
+    r"""(?P<before>\bname["']?\s*:\s*["']?(?P<key>[\w.-]+)["']?\s*,\s*["']?value["']?\s*:\s*)"""
+    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,}\]"'][^,}\]\n]*)"""
+)
 _SHORTEST = 4  # what is shorter stands everywhere
 
 
@@ -59,10 +65,14 @@ def is_secret_key(key: str) -> bool:
 def masked(document: object) -> object:
     """The document with every text below a secret's key masked."""
     if isinstance(document, Mapping):
-        return {key: _hidden(value) if is_secret_key(str(key)) else masked(value) for key, value in document.items()}
+        variable = is_secret_key(str(document.get("name", "")))
+        return {
+            key: _hidden(value) if is_secret_key(str(key)) or (variable and key == "value") else masked(value)
+            for key, value in document.items()
+        }
     if isinstance(document, Sequence) and not isinstance(document, str | bytes):
         return [masked(each) for each in document]
-    return document
+    return Redactor().clean(document) if isinstance(document, str) else document
 
 
 def _hidden(value: object) -> object:
@@ -88,6 +98,7 @@ class Redactor:
             text = text.replace(secret, MASK)
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
+        text = _PEM.sub(lambda match: match[1] + _PEM_WORD.sub(_without_word, match[2]), text)
         text = _VARIABLE.sub(_without_value, text)
         return "".join(_without_blocks(text.splitlines(keepends=True)))
 
@@ -95,19 +106,18 @@ class Redactor:
 def _without_blocks(lines: Sequence[str]) -> Iterator[str]:
     """Each line with its secrets masked, and none of those that stand below a secret's key."""
     hiding: int | None = None
-    hidden = False
+    variable = False
     for line in lines:
         text = line.rstrip("\r\n")
         depth = len(text) - len(text.lstrip(" "))
         listed = hiding is not None and depth >= hiding and text.lstrip().startswith("- ")
         if hiding is not None and (depth > hiding or listed or not text.strip()):
-            if text.strip() and not hidden:
-                yield " " * max(depth, hiding + 1) + MASK + line[len(text) :]
-                hidden = True
+            yield (" " * max(depth, hiding + 1) + MASK if text.strip() else text) + line[len(text) :]
             continue
-        hidden = False
         match = _LINE.match(text)
-        secret = match is not None and is_secret_key(match["key"].strip("\"'"))
+        key = match["key"].strip("\"'") if match else ""
+        secret = is_secret_key(key) or (variable and key == "value")
+        variable = match is not None and key == "name" and is_secret_key(match["value"].strip("\"', "))
         hiding = len(match["head"]) if match is not None and secret else None
         yield (_masked_line(match) if match is not None and secret else _masked_parts(text)) + line[len(text) :]
 
@@ -125,13 +135,18 @@ def _masked_parts(text: str) -> str:
     return _OPTION.sub(_without_named, _NAMED.sub(_without_named, text))
 
 
+def _without_word(match: re.Match[str]) -> str:
+    return match[1] or MASK
+
+
 def _without_value(match: re.Match[str]) -> str:
-    return f"{match['before']}{MASK}" if is_secret_key(match["key"]) else match[0]
+    quote = match["value"][0] if match["value"][0] in "\"'" else ""
+    return f"{match['before']}{quote}{MASK}{quote}" if is_secret_key(match["key"]) else match[0]
 
 
 def _without_named(match: re.Match[str]) -> str:
     value = match["value"]
-    if not is_secret_key(match["key"]) or value.strip("\"'") in _HARMLESS:
+    if not is_secret_key(match["key"]) or value.strip("\\\"'") in _HARMLESS:
         return match[0]
-    quote = value[0] if value[0] in "\"'" else ""
+    quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[-1] in "\"'" else ""
     return f"{match['key']}{match['between']}{quote}{MASK}{quote}"

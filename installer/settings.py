@@ -163,6 +163,19 @@ class Airgap(Section):
     mirrors: tuple[str, ...] = Field(default=DEFAULT_MIRRORS, description="Registries in whose place ours is asked.")
     images: Images = Field(default_factory=Images)
 
+    @field_validator("mirrors")
+    @classmethod
+    def _drop_scheme(cls, said: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Each is a folder of containerd's; `_default` is what it calls all others."""
+        hosts = tuple(each.partition("://")[2] if "://" in each else each for each in said)
+        hosts = tuple(each.rstrip("/") for each in hosts)
+        for each, host in zip(said, hosts, strict=True):
+            if host != "_default":
+                HostPort.parse(host)
+            if each != host:
+                remark(info, "airgap.mirrors", f"{each} is read as {host}", "name hosts only")
+        return hosts
+
 
 class Join(Section):
     """Becoming a node of a cluster that is there."""

@@ -22,6 +22,9 @@ from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
 
 _NUMBER = re.compile(r"\d+")
 
+_ONLINE = "this installs online, where no bundle says which"
+_OR_AIRGAP = "or install from a bundle: --airgap, or airgap.bundlePath"
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -136,7 +139,7 @@ def _k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None
     elif asked is None and embedded is not None:
         asked = embedded.version
     if asked is None:
-        raise SourceUnusable("no bundle says which k0s is needed: set k0s.version, such as v1.32.8+k0s.0")
+        raise SourceUnusable(f"{_ONLINE} k0s is needed: set k0s.version, such as v1.32.8+k0s.0, {_OR_AIRGAP}")
     if wishes.k0s_binary is not None:
         return _file(host, wishes.k0s_binary, asked)
     if embedded is not None and embedded.version == asked:
@@ -168,7 +171,7 @@ def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: R
     if asked is not None:
         return str(asked)
     if registry is None:
-        raise SourceUnusable("no bundle says which k0rdent is meant: set k0rdent.version, such as 1.2.3")
+        raise SourceUnusable(f"{_ONLINE} k0rdent is meant: set k0rdent.version, such as 1.2.3, {_OR_AIRGAP}")
     tags = [tag for tag in registry.tags(chart_repository(settings)) if tag[:1].isdigit()]
     if not tags:
         raise SourceUnusable(f"{registry.address} has no {chart_repository(settings)}: load the bundle that has it")

@@ -1,7 +1,7 @@
 """What of an installation is there and works: each part of it in one line."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -19,11 +19,12 @@ from registry.config import DEFAULT_STORAGE
 
 
 class State(StrEnum):
-    """`absent` is not there, and need not be; `trouble` is there, and does not work."""
+    """`absent` is not there, and need not be; `trouble` is there, and does not work; `unknown` was not looked at."""
 
     OK = "ok"
     ABSENT = "absent"
     TROUBLE = "trouble"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,15 @@ def status(host: Host, settings: Settings) -> Iterator[Aspect]:
     """Every part, from the ground up; whatever a look at one of them meets is told, and the next one is looked at."""
     for part, look in _PARTS.items():
         try:
-            yield from look(host, settings)
+            if part in _OF_CLUSTER and installed_role(host) == "controller" and Status.of(host) is None:
+                # Each question would end in the same noise of kubectl.
+                what = f"k0s does not answer, so not looked at: {', '.join(_OF_CLUSTER)}"
+                yield Aspect("cluster", State.UNKNOWN, what)
+                return
+            for each in look(host, settings):
+                yield replace(each, what=_line(each.what))
         except InstallFailed as error:
-            yield Aspect(part, State.TROUBLE, str(error), _FIXES[part])
+            yield Aspect(part, State.TROUBLE, _line(str(error)), _FIXES[part])
 
 
 def storage_roots(settings: Settings) -> tuple[Path, ...]:
@@ -117,6 +124,12 @@ def _credentials(host: Host, settings: Settings) -> Iterator[Aspect]:
         yield Aspect("credentials", State.TROUBLE if lacking else State.OK, what, _fix("credentials", lacking))
 
 
+def _line(words: str) -> str:
+    """On one line, and not longer than anybody reads."""
+    line = " ".join(words.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
 def _fix(part: str, lacking: str | None) -> str:
     return _FIXES[part] if lacking else ""
 
@@ -130,6 +143,8 @@ _PARTS: dict[str, Callable[[Host, Settings], Iterator[Aspect]]] = {
     "k0rdent": _k0rdent,
     "credentials": _credentials,
 }
+_OF_CLUSTER = ("node", "k0rdent", "credentials")  # the last of the parts
+_LONGEST = 400
 _AGAIN = "'k0rdentd install' puts it right"
 _FIXES = {
     "registry": "'systemctl status k0rdentd-registry' and 'journalctl -u k0rdentd-registry' tell more",

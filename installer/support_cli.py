@@ -2,11 +2,13 @@
 
 import os
 from datetime import UTC, datetime
+from io import BufferedWriter
 from pathlib import Path
 
 import click
 
 from installer.config import ConfigurationInvalid
+from installer.errors import WillNot
 from installer.host import Host
 from installer.options import host_options, settings_here
 from installer.preflight_cli import facts_of
@@ -32,13 +34,25 @@ def bundle(context: click.Context, output: Path | None, host: Host) -> None:
     config = Path(os.path.abspath(context.find_root().params["config_file"]))
     redactor = Redactor(known_secrets(settings))
     partial = target.with_name(f"{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with _private(partial) as file:
         parts = collect(host, settings, facts_of(host, settings), config)
         for part in support_bundle(parts, redactor, name, file):
             click.echo(part, err=True)
     partial.rename(target)
     click.echo(f"{target}: secrets are masked; look through it all the same before you hand it on")
+
+
+def _private(path: Path) -> BufferedWriter:
+    """A new file that only this user may read.
+
+    Raises:
+        WillNot: it cannot be written there.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except OSError as error:
+        raise WillNot(f"cannot write {path}: {error.strerror}; say another place with --output") from error
 
 
 def _settings(context: click.Context) -> Settings:

@@ -27,6 +27,7 @@ _AT_ONCE = 8
 _TOLD = 10
 _LOAD = "load a bundle that has it ('k0rdentd load'), or copy it ('k0rdentd store copy')"
 _SYSTEM = "k0s' own images"
+_ROOMY = Path("/var/tmp")  # noqa: S108  # what is made there is private; /tmp is often memory
 # Of charts and artifacts; images have a platform.
 _CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
 
@@ -105,13 +106,16 @@ def system_images(host: Host, remote: Remote, settings: Settings) -> list[ImageN
     if installed is not None and settings.k0s.version in (None, installed):
         return _listed(host, K0S)
     version = choose(remote.tags(REPOSITORY), settings.k0s.version, None, remote.address)
-    with TemporaryDirectory(prefix="k0rdentd-", dir=host.at(Path("/var/tmp"))) as folder:  # noqa: S108  # made private
-        program = Path(folder) / "k0s"
-        with program.open("wb") as file:
-            for piece in ImageBinary(remote, version, host.architecture()).pieces():
-                file.write(piece)
-        program.chmod(0o700)
-        return _listed(host, Path("/var/tmp") / program.relative_to(host.at(Path("/var/tmp"))))  # noqa: S108
+    try:
+        with TemporaryDirectory(prefix="k0rdentd-", dir=_ROOMY if _ROOMY.is_dir() else None) as folder:
+            program = Path(folder) / "k0s"
+            with program.open("wb") as file:
+                for piece in ImageBinary(remote, version, host.architecture()).pieces():
+                    file.write(piece)
+            program.chmod(0o700)
+            return _listed(Host(environment=host.environment), program)
+    except OSError as error:
+        raise CommandFailed(f"cannot write the registry's k0s into a temporary folder: {error.strerror}") from error
 
 
 def _listed(host: Host, program: Path) -> list[ImageName]:

@@ -11,7 +11,7 @@ import yaml
 from installer.redaction import MASK, masked
 from installer.settings import Settings
 from installer.settings_base import Section
-from installer.settings_file import parse_settings
+from installer.settings_file import SettingsInvalid, parse_settings
 from tests.conftest import k0rdentd
 
 SHIPPED = Path(__file__).parent.parent.parent / "config" / "k0rdentd.yaml"
@@ -111,6 +111,25 @@ load: 4
     }
     assert "port?" in told["registry.prot"]["fix"]
     assert k0rdentd("config", "validate", file).stderr.count("error: ") == len(told)
+
+
+def test_a_value_that_cannot_be_is_told_as_that_and_not_as_an_unknown_key(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("registry: {port: abc, workers: 0, storage: 5}\nload: {jobs: -1}\n")
+    done = k0rdentd("config", "validate", file, "--json")
+    told = {each["path"]: (each["what"], each["fix"]) for each in json.loads(done.stdout)["errors"]}
+    assert set(told) == {"registry.port", "registry.workers", "registry.storage", "load.jobs"}
+    assert told["registry.port"] == ("'abc' is not a valid integer range.", "")
+    assert not [each for each in told.values() if "unknown" in each[0] or each[1]]
+
+
+def test_mirrors_are_hosts() -> None:
+    loaded = parse_settings({"airgap": {"mirrors": ["https://quay.io/", "10.0.0.1:5000", "[::1]:5000"]}}, SHIPPED)
+    assert loaded.settings.airgap.mirrors == ("quay.io", "10.0.0.1:5000", "[::1]:5000")
+    assert [each.path for each in loaded.remarks] == ["airgap.mirrors"]
+    for wrong in ("quay.io/project", "../x", "https://"):
+        with pytest.raises(SettingsInvalid, match=r"airgap\.mirrors"):
+            parse_settings({"airgap": {"mirrors": [wrong]}}, SHIPPED)
 
 
 @pytest.mark.parametrize("text", ["a: [\n", "k0s: {}\nk0s: {}\n", "[]: 1", "- a"])

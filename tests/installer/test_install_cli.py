@@ -150,7 +150,7 @@ def test_a_second_installer_stays_outside(k0rdentd: Installer, machine: Machine)
         (("install", "--k0rdent-version", "9.9.9"), 3, "has no charts/k0rdent-enterprise:9.9.9"),
         (("install", "--mode", "worker"), 2, "--mode is for --join"),
         (("install", "--join"), 2, "no section 'join'"),
-        (("install", "--online"), 3, "set k0s.version"),
+        (("install", "--online"), 3, "installs online, where no bundle says which k0s is needed: set k0s.version"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_anything_is(

@@ -89,8 +89,11 @@ def test_every_part_is_told_before_an_installation_after_it_and_when_k0s_stops(
     )
     run(machine, "k0s", "stop")
     troubled = {each.part: each.fix for each in status(host, settings) if each.state is State.TROUBLE}
-    assert set(troubled) == {"k0s", "node", "k0rdent"}
+    assert set(troubled) == {"k0s"}
     assert all(troubled.values())
+    assert [each.what for each in status(host, settings) if each.state is State.UNKNOWN] == [
+        "k0s does not answer, so not looked at: node, k0rdent, credentials"
+    ]
 
 
 def test_a_registry_that_does_not_answer_is_told_and_the_rest_looked_at(config: Path, machine: Machine) -> None:

@@ -34,6 +34,7 @@ def cleaned(text: str, *secrets: str) -> str:
         "tokens_token:\n- planted\nnext: x",
         'password: "planted\n  planted"\nnext: x',
         '{"user": "x", "clientSecret": "planted\\"planted", "n": 1}',
+        r'{"applied": "{\"n\":1,\"password\":\"planted, planted\",\"m\":2}"}',
         "user=x password=planted,planted next=y",
         "time=1 msg=started args='--token planted'",
         "k0s controller --token planted --config /etc/k0s.yaml",
@@ -151,6 +152,13 @@ def test_no_secret_from_anywhere_is_in_a_support_bundle(machine: Machine, tmp_pa
     assert "kept-line" in parts["logs/k0scontroller.log"]
     assert set(parts) >= {"k0rdentd.yaml", "status.json", "doctor.json", "system/uname.txt", "cluster/pods.txt"}
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".partial")]
+
+
+def test_a_place_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    done = k0rdentd("support-bundle", "-o", tmp_path / "none" / "x.tgz")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot write" in done.stderr
+    assert "internal error" not in done.stderr
 
 
 def test_settings_that_cannot_be_used_are_in_it_too(machine: Machine, tmp_path: Path) -> None:
