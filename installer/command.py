@@ -25,7 +25,7 @@ from registry.oci.errors import Failure
 
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
-    "bundle": "loader.cli:bundle",
+    "bundle": "loader.bundle_cli:bundle",
     "config": "installer.config_cli:config",
     "doctor": "installer.status_cli:doctor",
     "expose-ui": "installer.expose_cli:expose_ui",

@@ -1,6 +1,5 @@
-"""`k0rdentd load` and `k0rdentd bundle`."""
+"""`k0rdentd load`."""
 
-import json
 import signal
 import sys
 import time
@@ -9,23 +8,20 @@ from types import FrameType
 
 import click
 
-from loader.bundle_cli import COMMANDS
 from loader.config import LoadSettings, default_jobs
-from loader.contents import Listed, k0rdent_version, list_members
+from loader.contents import list_members
 from loader.display import display
 from loader.errors import LoaderError
-from loader.hashing import SHA256
+from loader.load_command import LoadCommand, report_option
 from loader.pipeline import Load
-from loader.push_cli import LoadCommand, push, report_option
 from loader.report import Origin, Report, Status
 from loader.selection import Selection, is_platform
-from loader.signature import Check
 from loader.source import Source
-from registry.options import key_option, signature_option, storage_option, verify_options
+from registry.options import storage_option, verify_options
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
-from registry.verification import EvidenceMissing, Verification
+from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
@@ -153,65 +149,6 @@ def _dry_run(source: Source, selection: Selection) -> None:
     count = size = 0
     for listed in list_members(source, selection.prefix):
         if listed.reference is not None and selection.admits(listed.reference):
-            click.echo(f"would load {_line(listed)}")
+            click.echo(f"would load {listed.line()}")
             count, size = count + 1, size + listed.size
     click.echo(f"{count} images and charts, up to {human(size)}")
-
-
-@click.group()
-def bundle() -> None:
-    """Look into a bundle without loading it, fetch one, make one, push one."""
-
-
-for command in (*COMMANDS, push):
-    bundle.add_command(command)
-
-
-@bundle.command()
-@click.argument("bundle", type=_BUNDLE)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
-def inspect(bundle: Path, as_json: bool) -> None:  # noqa: FBT001
-    """List the images and charts of BUNDLE with their sizes."""
-    with Source(bundle) as source:
-        listing = list(list_members(source))
-    if as_json:
-        click.echo(json.dumps({"bundle": str(bundle), "members": [each.to_json() for each in listing]}, indent=2))
-        return
-    for listed in listing:
-        click.echo(_line(listed))
-    click.echo(f"{len(listing)} images and charts, {human(sum(each.size for each in listing))}")
-
-
-@bundle.command()
-@click.argument("bundle", type=_BUNDLE)
-def version(bundle: Path) -> None:
-    """Print the version of k0rdent in BUNDLE."""
-    with Source(bundle) as source:
-        click.echo(k0rdent_version(source))
-
-
-@bundle.command()
-@click.argument("bundle", type=_BUNDLE)
-@key_option
-@signature_option
-def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) -> None:
-    """Check the signature of BUNDLE, and load nothing."""
-    with Source(bundle) as source:
-        try:
-            evidence = Verification(True, cosign_key, cosign_signature).evidence(bundle)
-        except EvidenceMissing as error:
-            raise EvidenceMissing(error.lack) from error
-        assert evidence is not None
-        check = Check.open(bundle, evidence)
-        digests = source.hash(check.algorithms).digests()
-    click.echo(f"{bundle}: SHA-256 {digests[SHA256].hex()}")
-    click.echo(f"{evidence.key}: SHA-256 {check.signer.fingerprint}")
-    check.require(digests)
-    click.echo(f"{evidence.signature}: OK")
-
-
-def _line(listed: Listed) -> str:
-    if listed.error is not None:
-        return f"{'broken':<14} {human(listed.size):>9}  {printable(listed.path)}: {printable(listed.error)}"
-    platforms = f"  {', '.join(listed.platforms)}" if listed.platforms else ""
-    return f"{listed.kind:<14} {human(listed.size):>9}  {listed.reference}{platforms}"

@@ -21,6 +21,8 @@ from registry.oci.errors import OCIError
 from registry.oci.manifest import SIZE_LIMIT, Manifest, load_json
 from registry.oci.mediatype import HELM_CHART, HELM_CONFIG
 from registry.oci.reference import Reference
+from registry.text import printable
+from registry.units import human
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise_*.tar"
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,128}")  # it goes to a terminal, and into file names
@@ -49,6 +51,13 @@ class Listed:
         if self.error is not None:
             document["error"] = self.error
         return document
+
+    def line(self) -> str:
+        """One line for an operator."""
+        if self.error is not None:
+            return f"{'broken':<14} {human(self.size):>9}  {printable(self.path)}: {printable(self.error)}"
+        platforms = f"  {', '.join(self.platforms)}" if self.platforms else ""
+        return f"{self.kind:<14} {human(self.size):>9}  {self.reference}{platforms}"
 
 
 def list_members(source: Source, prefix: str = "") -> Iterator[Listed]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from loader.errors import MemberInvalid
 from loader.selection import Selection
+from registry.oci.annotation import LEFT_OUT
 from registry.oci.descriptor import Descriptor, as_list, as_object, text_field
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest, load_json
 from registry.oci.mediatype import HELM_CONFIG, MANIFEST_TYPES
-from registry.transfer.export import LEFT_OUT
 
 INDEX = "index.json"
 

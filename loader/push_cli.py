@@ -4,11 +4,11 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 
 from loader.errors import BundleInvalid, LoaderError
+from loader.load_command import report_option
 from loader.proof import prove
 from loader.push import Push
 from loader.report import Origin, Outcome, Report, Status
@@ -25,10 +25,6 @@ from registry.units import human
 from registry.verification import Verification
 
 _BUNDLE = click.Path(path_type=Path)
-
-report_option = click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here, as JSON."
-)
 
 
 @click.command()
@@ -100,40 +96,3 @@ def _line(outcome: Outcome, report: Report) -> str:
     did = "pushed" if outcome.status is Status.LOADED else outcome.status.value
     tail = f": {printable(outcome.error)}" if outcome.error else f" {human(outcome.size)}"
     return f"[{report.members}] {did} {name}{tail}"
-
-
-class LoadCommand(click.Command):
-    """`k0rdentd load`, which with `--to` is `bundle push`, and takes the options of that."""
-
-    _to = click.Option(
-        ["--to"],
-        expose_value=False,
-        metavar="REGISTRY",
-        help="Push to this registry, not into a store; the options are those of 'bundle push' then.",
-    )
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), self._to]
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        registry = _value_of("--to", args)
-        if registry is None:
-            return super().make_context(info_name, args, parent, **extra)
-        return push.make_context(f"{info_name} --to", [*registry.others, registry.value], parent, **extra)
-
-
-class _Given(NamedTuple):
-    value: str
-    others: list[str]
-
-
-def _value_of(option: str, args: list[str]) -> _Given | None:
-    """What a command line gives an option, and the rest of it."""
-    for place, each in enumerate(args):
-        if each == option and place + 1 < len(args):
-            return _Given(args[place + 1], [*args[:place], *args[place + 2 :]])
-        if each.startswith(f"{option}="):
-            return _Given(each.partition("=")[2], [*args[:place], *args[place + 1 :]])
-    return None

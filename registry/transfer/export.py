@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from registry.oci import mediatype
+from registry.oci.annotation import LEFT_OUT
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
@@ -26,8 +27,6 @@ from registry.transfer.tree import Tree, read_referrers, read_tree
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
-# Children of an index that were not there to be put in, so that nobody takes their want for damage.
-LEFT_OUT = "com.mirantis.k0rdentd.left-out"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _RUNNABLE = frozenset({mediatype.OCI_CONFIG, _DOCKER_CONFIG})
