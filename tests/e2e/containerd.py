@@ -20,7 +20,7 @@ root = "{folder}/root"
 state = "{folder}/state"
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
-  address = "{folder}/containerd.sock"
+  address = "{folder}/c.sock"
 """
 # containerd 1 takes no file without a [host] table; `server` keeps it from asking the public registry afterwards.
 HOSTS = """\
@@ -41,7 +41,7 @@ class Containerd:
     @property
     def client(self) -> tuple[str, str]:
         """The options of `ctr` that reach it."""
-        return "--address", f"{self.folder}/containerd.sock"
+        return "--address", f"{self.folder}/c.sock"
 
     def mirror(self, upstream: str, server: Server) -> None:
         """Have images of `upstream` pulled from `server`."""
@@ -134,7 +134,7 @@ def shims_of(folder: Path) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if f"{folder}/containerd.sock".encode() in path.read_bytes():
+            if f"{folder}/c.sock".encode() in path.read_bytes():
                 found.append(int(path.parent.name))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
