@@ -13,7 +13,7 @@ from installer.preflight import machine_checks, network_checks
 from installer.preflight.facts import Facts
 from installer.preflight.finding import Finding, fatal, note, warning
 from installer.settings import Settings
-from installer.status import State, status, storage_roots
+from installer.status import State, status
 
 _GIB = 1024**3
 _SOON = timedelta(days=30)
@@ -39,7 +39,7 @@ def diagnose(host: Host, facts: Facts, settings: Settings) -> Iterator[Finding]:
     for check in _CHECKS:
         yield from check(facts, settings)
     yield from _space(facts)
-    roots = storage_roots(settings)
+    roots = settings.storage_roots
     for certificate in certificates(host, roots, settings.airgap.registry.ca_file):
         yield from _validity(certificate, facts.now)
     yield from _missing(host, roots)

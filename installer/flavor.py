@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from installer.executable import Executable, Section
-from registry.oci.errors import Failure
 from registry.program import executable
 
 K0S_BINARY = "K0RDENTD_K0S_BINARY"
@@ -16,10 +14,6 @@ K0S_VERSION = "K0RDENTD_K0S_VERSION"
 """What stands for the k0s of the executable where k0rdentd was installed otherwise, as in a checkout."""
 
 _CHUNK = 1024 * 1024
-
-
-class K0sUnwritable(Failure):
-    """k0s cannot be put where it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +74,6 @@ class EmbeddedK0s:
         """Where in the executable it is, and its SHA-256; None for a file of its own."""
         return self.source.footer.k0s if isinstance(self.source, Executable) else None
 
-    def write(self, target: Path) -> None:
-        """Put it at `target`, mode 0755: whole, checked and durable, or not at all.
-
-        Raises:
-            ExecutableDamaged: its bytes are not those that were built in.
-            K0sUnwritable: the disk, or its rights.
-        """
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                for piece in self.pieces():
-                    file.write(piece)
-                os.fchmod(file.fileno(), 0o755)
-                os.fsync(file.fileno())
-            partial.replace(target)
-            _sync(target.parent)
-        except OSError as error:
-            raise K0sUnwritable(f"cannot write k0s to {target}: {error.strerror}") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-
     def describe(self) -> str:
         """For a plan."""
         version = self.version or "of unknown version"
@@ -122,11 +94,3 @@ class EmbeddedK0s:
         with self.source.open("rb") as file:
             while piece := file.read(_CHUNK):
                 yield piece
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,6 @@ from installer.preflight.finding import Finding, Severity, warning
 from installer.preflight.machine_checks import K0S_DATA
 from installer.settings import Settings
 from installer.site import find_registry, node_address
-from installer.status import storage_roots
 
 _FAILED = 1
 _RESOLVER_PATIENCE = 5.0
@@ -70,7 +69,7 @@ def facts_of(host: Host, settings: Settings) -> Facts:
         environment=os.environ,
         name_resolves=_resolves(host),
     )
-    roots = () if settings.join else storage_roots(settings)
+    roots = () if settings.join else settings.storage_roots
     bundle = None if settings.join else settings.airgap.bundle_path
     content = measure_content(bundle and host.at(bundle.absolute()), [host.at(each.absolute()) for each in roots])
     return gather(machine, (K0S_DATA, *roots), content)

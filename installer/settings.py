@@ -15,7 +15,7 @@ from installer.settings_base import Section, remark
 from installer.settings_credentials import Credentials
 from installer.settings_k0s import OWN_ADDRESS, K0s
 from installer.settings_types import ChartVersion, Duration, Host, HostPort, is_loopback
-from registry.config import DEFAULT_PORT
+from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
 
 DEFAULT_CHART = "oci://registry.mirantis.com/k0rdent-enterprise/charts/k0rdent-enterprise"
 DEFAULT_NAMESPACE = "kcm-system"
@@ -234,3 +234,9 @@ class Settings(Section):
         access = self.airgap.registry
         host = access.host or (self.join.server if self.join else None)
         return None if host is None else HostPort.parse(f"[{host}]:{access.port}")
+
+    @property
+    def storage_roots(self) -> tuple[Path, ...]:
+        """Where the registry of this machine keeps its content."""
+        said = self.registry.get("storage") or DEFAULT_STORAGE
+        return tuple(Path(str(each)) for each in (said if isinstance(said, list) else [said]))

@@ -18,7 +18,7 @@ from installer.settings_types import ChartVersion, K0sVersion
 from installer.steps.k0rdent import CHART
 from installer.values import airgap_values
 from installer.versions import K0sHere, check_replacement, choose
-from registry.config import DEFAULT_PORT, DEFAULT_STORAGE
+from registry.config import DEFAULT_PORT
 
 _NUMBER = re.compile(r"\d+")
 
@@ -119,8 +119,7 @@ def _ca(host: Host, settings: Settings, said: str | None, port: int) -> bytes:
         return content
     if said is not None and not host.is_own(said):
         raise SourceUnusable(f"the registry {said} is another machine: name its CA with airgap.registry.caFile")
-    roots = settings.registry.get("storage") or [DEFAULT_STORAGE]
-    kept = (host.read(Path(str(root)) / "pki/ca.crt") for root in (roots if isinstance(roots, list) else [roots]))
+    kept = (host.read(root / "pki/ca.crt") for root in settings.storage_roots)
     return own_ca(port, next((content for content in kept if content), None))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version as distribution_version
-from pathlib import Path
 
 from installer.errors import InstallFailed
 from installer.host import Host
@@ -15,7 +14,6 @@ from installer.settings import Settings
 from installer.site import chart_repository, find_registry, node_address
 from installer.steps.k0rdent import CHART
 from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady
-from registry.config import DEFAULT_STORAGE
 
 
 class State(StrEnum):
@@ -50,12 +48,6 @@ def status(host: Host, settings: Settings) -> Iterator[Aspect]:
                 yield replace(each, what=_line(each.what))
         except InstallFailed as error:
             yield Aspect(part, State.TROUBLE, _line(str(error)), _FIXES[part])
-
-
-def storage_roots(settings: Settings) -> tuple[Path, ...]:
-    """Where the registry of this machine keeps its content."""
-    said = settings.registry.get("storage") or [DEFAULT_STORAGE]
-    return tuple(Path(str(each)) for each in (said if isinstance(said, list) else [said]))
 
 
 def _program(host: Host, settings: Settings) -> Iterator[Aspect]:

@@ -20,7 +20,7 @@ from installer.preflight.facts import Facts
 from installer.redaction import Redactor
 from installer.settings import Settings
 from installer.settings_credentials import Credential
-from installer.status import status, storage_roots
+from installer.status import status
 
 _LONGEST = 8 << 20  # of one part, its end counts
 _PATIENCE = 60.0
@@ -107,7 +107,7 @@ def collect(host: Host, settings: Settings, facts: Facts, config: Path) -> Itera
     yield from _file(Host(), config, "k0rdentd.yaml")
     yield _json("status.json", lambda: [asdict(each) for each in status(host, settings)])
     yield _json("doctor.json", lambda: [asdict(each) for each in diagnose(host, facts, settings)])
-    roots = storage_roots(settings)
+    roots = settings.storage_roots
     yield _json("certificates.json", lambda: [asdict(each) for each in certificates(host, roots)])
     for path in _FILES:
         yield from _file(host, path, f"files{path}")

@@ -114,12 +114,11 @@ def _upgrade(
 
 def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[str]:
     """The command that loads the bundle into the registry of this machine."""
-    said = settings.registry.get("storage") or []
-    roots = [str(root) for root in (said if isinstance(said, list) else [said])]
+    roots = settings.storage_roots if settings.registry.get("storage") else ()
     config = context.find_root()
     given = config.get_parameter_source("config_file") is not click.core.ParameterSource.DEFAULT
     options = ["-c", str(config.params["config_file"])] if given else []
-    storage = [word for root in roots for word in ("-s", root)]
+    storage = [word for root in roots for word in ("-s", str(root))]
     return [*child_command(), *options, "load", str(bundle), *storage]
 
 

@@ -24,7 +24,6 @@ from registry.storage.condition import UNCONDITIONAL, Condition
 from registry.storage.errors import BlobGone, StorageBusy, StorageFull
 from registry.storage.history import UNTOLD, Cause
 from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
-from registry.storage.layout import Layout
 from registry.storage.ledger import Ledger
 from registry.storage.locks import locked
 from registry.storage.members import admit
@@ -67,7 +66,9 @@ class Store:
         self._index = index
         self.uploads = Sessions(blobs, index, upload_limit)
         self.ledger = Ledger(index)
-        self.binaries = Binaries(blobs, index, index_root(blobs.roots).layout.files)
+        self.layout = index_root(blobs.roots).layout
+        """Of the root that has the index, and the locks."""
+        self.binaries = Binaries(blobs, index, self.layout.files)
 
     @classmethod
     def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
@@ -97,11 +98,6 @@ class Store:
     def index(self) -> Index:
         """For the care of the store: gc, scrub and fsck."""
         return self._index
-
-    @property
-    def layout(self) -> Layout:
-        """Of the root that has the index, and the locks."""
-        return index_root(self.blobs.roots).layout
 
     @property
     def token_key(self) -> Path:

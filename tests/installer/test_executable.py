@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from installer.changes import PlaceFile
+from installer.errors import HostRefuses
 from installer.executable import FOOTER_SIZE, Executable, ExecutableDamaged, Footer, Section
-from installer.flavor import K0S_BINARY, K0S_VERSION, EmbeddedK0s, Flavor, K0sUnwritable
+from installer.flavor import K0S_BINARY, K0S_VERSION, EmbeddedK0s, Flavor
+from installer.host import Host
 from installer.packaging.joining import join
 
 K0S = b"k0s" * 700_001
@@ -60,7 +63,7 @@ def test_k0s_is_put_in_place_whole_and_runnable(packed: Executable, tmp_path: Pa
     target.write_text("the one before")
     found = EmbeddedK0s(packed, "v1.32.8+k0s.0")
     assert found.describe().startswith(f"k0s v1.32.8+k0s.0 inside {packed.path}, SHA-256 ")
-    found.write(target)
+    assert list(PlaceFile(Path("/bin/k0s"), found).make(Host(tmp_path))) == []
     assert target.read_bytes() == K0S
     assert target.stat().st_mode & 0o777 == 0o755
     assert list(target.parent.iterdir()) == [target]
@@ -74,14 +77,15 @@ def test_a_damaged_k0s_replaces_nothing(packed: Executable, tmp_path: Path) -> N
     target.parent.mkdir()
     target.write_text("the one before")
     with pytest.raises(ExecutableDamaged):
-        EmbeddedK0s(packed, None).write(target)
+        PlaceFile(Path("/bin/k0s"), EmbeddedK0s(packed, None)).make(Host(tmp_path))
     assert target.read_text() == "the one before"
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_target_that_cannot_be_written_is_told(packed: Executable, tmp_path: Path) -> None:
-    with pytest.raises(K0sUnwritable, match="No such file"):
-        EmbeddedK0s(packed, None).write(tmp_path / "nowhere/k0s")
+    (tmp_path / "bin").write_text("no folder")
+    with pytest.raises(HostRefuses, match="/bin/k0s"):
+        PlaceFile(Path("/bin/k0s"), EmbeddedK0s(packed, None)).make(Host(tmp_path))
 
 
 def test_a_checkout_takes_the_k0s_that_the_environment_names(tmp_path: Path) -> None:
@@ -93,5 +97,5 @@ def test_a_checkout_takes_the_k0s_that_the_environment_names(tmp_path: Path) -> 
     found = EmbeddedK0s.find(environment)
     assert found is not None
     assert (found.version, found.section) == ("v1.32.8+k0s.0", None)
-    found.write(tmp_path / "copy")
+    PlaceFile(Path("/copy"), found).make(Host(tmp_path))
     assert (tmp_path / "copy").read_bytes() == K0S
