@@ -12,7 +12,6 @@ from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
-from loader.gunzip import Resumption, resume_at
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
 from loader.pieces import find_pieces, whole_name
@@ -51,7 +50,6 @@ class _Start:
     """Where the reading begins, if not at the front."""
 
     checkpoint: Checkpoint
-    resumption: Resumption
     end: int
     """Of the tar, this much is done with."""
 
@@ -136,7 +134,7 @@ class Source:
         assert self._hashed is None
         self._file = self._hashed = HashedFile(self.path, self._file, algorithms)
         if self._start is not None:
-            self._hashed.pass_over(self._start.resumption.begin)
+            self._hashed.pass_over(self._start.checkpoint.begin)
         return self._hashed
 
     def resume(self, checkpoint: Checkpoint, end: int) -> bool:
@@ -148,11 +146,11 @@ class Source:
         if self._file is None or end < checkpoint.offset:
             return False
         try:
-            found = resume_at(self._file, checkpoint)
+            is_in = checkpoint.is_in(self._file)
         except OSError as error:
             raise unreadable(self.path, error) from error
-        self._start = None if found is None else _Start(checkpoint, found, end)
-        return found is not None
+        self._start = _Start(checkpoint, end) if is_in else None
+        return is_in
 
     @cached_property
     def begins_as_before(self) -> bool:
@@ -195,7 +193,7 @@ class Source:
             self._file.close()
 
     def _tar_members(self, file: RawFile) -> Iterator[Member]:
-        begin = self._start.resumption if self._start else None
+        begin = self._start.checkpoint if self._start else None
         done = self._start.end if self._start else 0
         try:
             with open_stream(self.path, file, begin) as stream:

@@ -13,7 +13,7 @@ from isal import igzip_lib
 
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, LoaderError
-from loader.gunzip import Gunzip, Resumption
+from loader.gunzip import Gunzip
 from loader.rawfile import CHUNK, GZIP_MAGIC, ZSTD_MAGIC, Extent, RawFile
 
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
@@ -168,7 +168,7 @@ def is_compressed(path: Path, file: RawFile) -> bool:
 
 
 @contextmanager
-def open_stream(path: Path, file: RawFile, start: Resumption | None = None) -> Iterator[ByteStream]:
+def open_stream(path: Path, file: RawFile, start: Checkpoint | None = None) -> Iterator[ByteStream]:
     """The bytes of a bundle file, unpacked; with `start`, which only a gzip file has, those from there on."""
     magic = _magic(path, file)
     if file.size is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from bench.archive import Archive, Entry
 from bench.layout import Tree, oci_archive
-from loader import gunzip
+from loader import inflate
 from loader.config import LoadSettings
 from loader.errors import KeyUnusable, SignatureInvalid
 from loader.identity import identify
@@ -175,7 +175,8 @@ def sampled(path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _checkpoints_close_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gunzip, "INTERVAL", 1 << 20)
+    monkeypatch.setattr(inflate, "SECTION", 1 << 20)
+    monkeypatch.setattr(inflate, "INTERVAL", 1 << 20)
 
 
 def load(store: Store, bundle: Path, bundles: Pair, *, until_checkpoint: bool = False) -> list[Outcome]:
