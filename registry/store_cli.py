@@ -22,6 +22,7 @@ from registry.storage.fsck import fsck as check_store
 from registry.storage.gc import Collection, Kind, Policy
 from registry.storage.grace import kept_by_grace
 from registry.storage.history import Cause, local_user
+from registry.storage.listing import list_images
 from registry.storage.scrub import Verdict
 from registry.storage.scrub import scrub as scrub_store
 from registry.storage.stats import Stats, measure
@@ -68,7 +69,7 @@ def store() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
 def ls(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
     """List every image: name, digest, size of all that it needs."""
-    images = Store.open(storage, create=False).list_images()
+    images = list_images(Store.open(storage, create=False))
     if as_json:
         click.echo(
             json.dumps(
