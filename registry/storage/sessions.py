@@ -15,7 +15,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadOutOfOrder
 from registry.oci.reference import RepositoryName
 from registry.storage.blobs import BlobStore, BlobWriter
-from registry.storage.errors import StorageError, StorageFull, StorageUnusable
+from registry.storage.errors import StorageError, StorageFull, StorageUnusable, disk_errors
 from registry.storage.index import Index
 from registry.storage.naming import name_blob
 from registry.storage.upload_rows import (
@@ -158,8 +158,11 @@ class Sessions:
 
     def _files(self) -> list[Path]:
         """Those of clients; a load looks after its own."""
-        paths = (path for root in self._blobs.roots for path in root.layout.uploads.iterdir())
-        return [path for path in paths if not path.name.startswith(LOAD_PREFIX)]
+        found: list[Path] = []
+        for uploads in (root.layout.uploads for root in self._blobs.roots):
+            with disk_errors(uploads):
+                found += (path for path in uploads.iterdir() if not path.name.startswith(LOAD_PREFIX))
+        return found
 
     def _last_bytes(self, session: _Open, digest: Digest, chunks: Iterable[bytes]) -> BlobWriter:
         """A writer that has all of the session's bytes; only what nobody hashed is read again."""
