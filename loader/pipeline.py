@@ -20,6 +20,7 @@ from loader.source import Source
 from loader.space import require_space
 from loader.survey import survey
 from registry.storage.errors import StorageError
+from registry.storage.loads import load_state
 from registry.storage.store import Store
 
 
@@ -59,7 +60,7 @@ class Load:
             StorageFull: the disk is too small, or became full. Images given out stay.
             KeyboardInterrupt: after `interrupt()`.
         """
-        with self.store.loading():
+        with self.store.loads.alone():
             self.report.held = self._held()
             try:
                 yield from self._load()
@@ -149,9 +150,9 @@ class Load:
     def _held(self) -> int:
         """Bytes that earlier loads of this bundle brought and named, the last one be it killed or not."""
         with self.store.snapshot() as snapshot:
-            state = snapshot.load_state(self.report.bundle)
+            state = load_state(snapshot, self.report.bundle)
         brought = state["bytes"] if state else 0
         return brought if isinstance(brought, int) else 0
 
     def _remember(self, state: str) -> None:
-        self.store.put_load_state(self.report.bundle, self.report.state(state))
+        self.store.loads.put_state(self.report.bundle, self.report.state(state))

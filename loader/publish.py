@@ -79,7 +79,7 @@ class Publisher:
         for candidate in candidates:
             self.report.read(candidate.size, is_wanted=candidate.image is not None)
         blobs = [blob for image in images for blob in image.blobs]
-        self.store.keep_blobs(blobs, (self.report.bundle, self.report.state("loading")))
+        self.store.loads.keep_blobs(blobs, self.report.bundle, self.report.state("loading"))
         for candidate in candidates:
             if not candidate.is_known:
                 self.journal.add(candidate, self.source)

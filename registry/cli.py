@@ -4,40 +4,26 @@ import logging
 import os
 import socket
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
 from registry.api.passwords import Passwords
-from registry.config import (
-    DEFAULT_HOST,
-    DEFAULT_PORT,
-    DEFAULT_THREADS,
-    Limits,
-    LogSettings,
-    RegistrySettings,
-    SettingInvalid,
-    TlsSettings,
-    default_workers,
-    inherits_sockets,
-)
+from registry.config import LogSettings, RegistrySettings, SettingInvalid, inherits_sockets
 from registry.held import without_gone_bundle, without_unproven_bundle
 from registry.oci.errors import Failure
-from registry.options import given_arguments, storage_option, tls_options, verify_options
+from registry.options import given_arguments
 from registry.pki.certificates import Certificates
-from registry.pki.names import SubjectName
 from registry.program import executable, own_command
+from registry.serving_options import chosen_settings, serving_options
 from registry.storage.roots import is_root, open_root, require_index
 from registry.storage.store import Store
 from registry.unit import unit
-from registry.verification import Verification
 
 # Set where the settings are wanted and no server.
 _FOR_RELOAD = "registry.cli:for_reload"
-_LIMITS = Limits()
 
 _log = logging.getLogger(__name__)
 
@@ -49,161 +35,16 @@ class PortUnusable(Failure):
 
 
 @click.command()
-@click.option(
-    "-p",
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
-    envvar="K0RDENTD_REGISTRY_PORT",
-)
-@click.option("-H", "--host", default=DEFAULT_HOST, show_default=True, envvar="K0RDENTD_REGISTRY_HOST")
-@storage_option
-@click.option(
-    "-b",
-    "--bundle-path",
-    type=click.Path(path_type=Path),
-    envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
-    help="Bundle to load while serving; not needed once the storage holds its content.",
-)
-@verify_options
-@click.option("--workers", type=click.IntRange(1, 64), default=default_workers, help="Serving processes.")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), default=DEFAULT_THREADS, show_default=True, help="Threads of each."
-)
-@click.option(
-    "--push",
-    type=click.Choice(["off", "authenticated", "anonymous"]),
-    help="Who may push and delete.  [default: off, or authenticated with --htpasswd]",
-)
-@click.option(
-    "--pull",
-    type=click.Choice(["authenticated", "anonymous"]),
-    default="anonymous",
-    show_default=True,
-    help="Who may pull.",
-)
-@click.option(
-    "--htpasswd",
-    type=click.Path(path_type=Path),
-    envvar="K0RDENTD_REGISTRY_HTPASSWD",
-    help="Users, with bcrypt hashes; read again when it changes.",
-)
-@tls_options
-@click.option(
-    "--files",
-    type=click.Path(path_type=Path),
-    envvar="K0RDENTD_REGISTRY_FILES",
-    help="Directory whose files are served at /files/ too, beside k0s from its images in the store; to anybody.",
-)
-@click.option(
-    "--max-manifest-size",
-    type=click.IntRange(4 * 1024 * 1024, 1024**3),
-    default=_LIMITS.manifest,
-    show_default=True,
-    metavar="BYTES",
-)
-@click.option(
-    "--max-blob-size", type=click.IntRange(1, 1024**5), default=_LIMITS.blob, show_default=True, metavar="BYTES"
-)
-@click.option(
-    "--max-uploads",
-    type=click.IntRange(1, 1_000_000),
-    default=_LIMITS.uploads,
-    show_default=True,
-    help="Uploads open at once.",
-)
-@click.option(
-    "--upload-expiry",
-    type=click.IntRange(60, 366 * 24 * 3600),
-    default=_LIMITS.upload_age,
-    show_default=True,
-    metavar="SECONDS",
-    help="When an upload to which nothing is added is forgotten.",
-)
-@click.option(
-    "--idle-timeout",
-    type=click.IntRange(1, 24 * 3600),
-    default=_LIMITS.idle,
-    show_default=True,
-    metavar="SECONDS",
-    help="When a client that neither sends nor takes a byte is cut off.",
-)
-@click.option(
-    "--access-log/--no-access-log",
-    default=None,
-    envvar="K0RDENTD_REGISTRY_ACCESS_LOG",
-    help="A line for each request.  [default: only with --debug]",
-)
-@click.option("-d", "--background", is_flag=True, help="Detach; a systemd unit is the better way.")
-@click.option(
-    "--pid-file",
-    type=click.Path(path_type=Path),
-    envvar="K0RDENTD_REGISTRY_PID_FILE",
-    help="Where to write the process id, for SIGTERM and SIGHUP.",
-)
+@serving_options
 @click.option("--print-unit", is_flag=True, help="Print a systemd unit for these options, and start nothing.")
 @click.pass_obj
-def registry(
-    log: LogSettings,
-    port: int,
-    host: str,
-    storage: tuple[Path, ...],
-    bundle_path: Path | None,
-    verify: bool | None,  # noqa: FBT001
-    cosign_key: str | None,
-    cosign_signature: Path | None,
-    workers: int,
-    threads: int,
-    push: str | None,
-    pull: str,
-    htpasswd: Path | None,
-    tls: str,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_san: tuple[SubjectName, ...],
-    tls_client_ca: Path | None,
-    plain_http: str | None,
-    files: Path | None,
-    max_manifest_size: int,
-    max_blob_size: int,
-    max_uploads: int,
-    upload_expiry: int,
-    idle_timeout: int,
-    access_log: bool | None,  # noqa: FBT001
-    background: bool,  # noqa: FBT001
-    pid_file: Path | None,
-    print_unit: bool,  # noqa: FBT001
-) -> RegistrySettings | None:
+def registry(log: LogSettings, /, *, print_unit: bool, **options: Any) -> RegistrySettings | None:
     """Serve the store as an OCI registry, until SIGTERM or Ctrl-C; transfers under way get 30 s to finish.
 
     What was loaded once is served at once after a restart, without the bundle.
     SIGHUP reads the settings anew, and cuts nobody off.
     """
-    log = replace(log, requests=log.level == "debug" if access_log is None else access_log)
-    bundle = bundle_path.resolve() if bundle_path else None
-    limits = Limits(max_manifest_size, max_blob_size, max_uploads, upload_expiry, idle_timeout)
-    push = push or ("authenticated" if htpasswd else "off")
-    transport = TlsSettings.choose(tls, plain_http, cert=tls_cert, key=tls_key, sans=tls_san, client_ca=tls_client_ca)
-    verification = Verification(verify, cosign_key, cosign_signature).absolute()
-    settings = RegistrySettings(
-        storage=storage,
-        host=host,
-        port=port,
-        bundle=bundle,
-        verification=verification,
-        workers=workers,
-        threads=threads,
-        background=background,
-        log=log,
-        pull=pull,
-        push=push,
-        htpasswd=htpasswd,
-        limits=limits,
-        tls=transport,
-        files=files.resolve() if files else None,
-        pid_file=pid_file.resolve() if pid_file else None,
-    )
+    settings = chosen_settings(log, options)
     context = click.get_current_context()
     if context.meta.get(_FOR_RELOAD):
         return settings

@@ -7,6 +7,7 @@ from pathlib import Path
 from registry.config import RegistrySettings, SettingInvalid
 from registry.oci.errors import Failure
 from registry.storage.errors import StorageError
+from registry.storage.loads import has_completed_load
 from registry.storage.store import Store
 from registry.verification import EvidenceMissing
 
@@ -55,6 +56,6 @@ def _is_held(bundle: Path, settings: RegistrySettings) -> bool:
         return False
     try:
         with store.snapshot() as snapshot:
-            return snapshot.has_completed_load(str(bundle))
+            return has_completed_load(snapshot, str(bundle))
     finally:
         store.close()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from registry.options import storage_option
+from registry.options import json_option, storage_option
 from registry.storage.misses import Miss
 from registry.storage.store import Store
 
 
 @click.command()
 @storage_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
+@json_option
 @click.option("--clear", is_flag=True, help="Forget them, once they are shown.")
 def missing(storage: tuple[Path, ...], as_json: bool, clear: bool) -> None:  # noqa: FBT001
     """List images that clients asked for and that are still not here, the newest first.

@@ -25,6 +25,8 @@ storage_option = click.option(
     help="Storage root; repeat it to spread blobs over several (in the environment: with colons between).",
 )
 
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
+
 
 def given_arguments(ctx: click.Context) -> list[str]:
     """The options that were given to a command and to those above it, on the command line or in the environment.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from registry.options import storage_option
+from registry.options import json_option, storage_option
 from registry.storage.audit import Audit
 from registry.storage.audit import audit as audit_store
 from registry.storage.errors import HistoryBroken
@@ -22,13 +22,11 @@ from registry.units import human
 _STRAYS_SHOWN = 20
 _HASH = re.compile(r"[0-9a-f]{64}")
 
-_json_document = click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
-
 
 @click.command()
 @click.argument("ref")
 @storage_option
-@_json_document
+@json_option
 def explain(ref: str, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
     """Tell where the image REF comes from, and what it is made of.
 
@@ -50,7 +48,7 @@ def explain(ref: str, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa
 @click.command()
 @storage_option
 @click.option("--head", metavar="HASH", help="Also require that the chain has grown from this head, noted earlier.")
-@_json_document
+@json_option
 def audit(storage: tuple[Path, ...], head: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Check that the history of the tags is what was written, and that the tags are what it says.
 

@@ -171,7 +171,7 @@ def _target(text: str, storage: tuple[Path, ...], access: Access, source: str) -
         else:
             store = Store.open(_roots(text, storage))
             stack.callback(store.close)
-            stack.enter_context(store.loading())
+            stack.enter_context(store.loads.alone())
             origin = source if is_address(source) else str(index_layout(_roots(source, storage)).root)
             yield StoreTarget(store, Cause("copy", local_user(), source=origin))
 

@@ -41,15 +41,7 @@ def create_app(
     shelf = Shelf(store.binaries, Folder(files) if files else None)
     app = RegistryApp(router=V2Router(), middleware=[Upstream(), Guard(access)])
     errors.install(app)
-    app.add_route("/v2", Base())
-    app.add_route("/v2/", Base())
-    app.add_route("/v2/_catalog", Catalog(store))
-    app.add_route("/v2/{name}/blobs/{digest}", Blob(store))
-    app.add_route("/v2/{name}/blobs/uploads/", Uploads(store, blob_limit))
-    app.add_route("/v2/{name}/blobs/uploads/{upload}", Upload(store, blob_limit))
-    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store, manifest_limit, Missing(store.ledger)))
-    app.add_route("/v2/{name}/tags/list", TagList(store))
-    app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))
+    _add_distribution(app, store, manifest_limit, blob_limit)
     if access.passwords is not None:
         app.add_route("/token", TokenEndpoint(access))
     app.add_route("/files", FileList(shelf))
@@ -61,3 +53,15 @@ def create_app(
     if read_metrics is not None:
         app.add_route(METRICS, Metrics(read_metrics))
     return app
+
+
+def _add_distribution(app: RegistryApp, store: Store, manifest_limit: int, blob_limit: int) -> None:
+    app.add_route("/v2", Base())
+    app.add_route("/v2/", Base())
+    app.add_route("/v2/_catalog", Catalog(store))
+    app.add_route("/v2/{name}/blobs/{digest}", Blob(store))
+    app.add_route("/v2/{name}/blobs/uploads/", Uploads(store, blob_limit))
+    app.add_route("/v2/{name}/blobs/uploads/{upload}", Upload(store, blob_limit))
+    app.add_route("/v2/{name}/manifests/{reference}", Manifest(store, manifest_limit, Missing(store.ledger)))
+    app.add_route("/v2/{name}/tags/list", TagList(store))
+    app.add_route("/v2/{name}/referrers/{digest}", Referrers(store))

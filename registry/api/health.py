@@ -2,6 +2,7 @@
 
 import falcon
 
+from registry.storage.loads import has_completed_load, load_state
 from registry.storage.store import Store
 
 
@@ -37,8 +38,8 @@ class Ready:
         if self._bundle is None:
             return None
         with self._store.snapshot() as snapshot:
-            state = snapshot.load_state(self._bundle)
-            is_held = snapshot.has_completed_load(self._bundle)
+            state = load_state(snapshot, self._bundle)
+            is_held = has_completed_load(snapshot, self._bundle)
         if state is None:
             return f"{self._bundle} is not loaded yet"
         if state["state"] == "loaded" or (state["state"] == "refused" and is_held):

@@ -95,11 +95,15 @@ class V2Router(CompiledRouter):
         self._kinds[_KINDS[uri_template.removeprefix("/v2/{name}")]] = _Route(resource, methods, uri_template)
 
     def find(self, uri: str, req: falcon.Request | None = None) -> Any:
-        """As Falcon's.
+        """As Falcon's, but for paths that do not begin with one slash: those lead nowhere.
+
+        Falcon would find `//v2/_catalog`, which is none of the paths that need credentials.
 
         Raises:
             NameInvalid, DigestInvalid, TagInvalid, ManifestUnknown: a part of the path is no such thing.
         """
+        if not uri.startswith("/") or uri.startswith("//"):
+            return None
         route, name, kind, last = self._find_kind(uri)
         if route is None:
             return super().find(uri, req)

@@ -18,14 +18,18 @@ def start_housekeeping(store: Store, upload_age: float, certificates: Certificat
 
 
 def keep_house(store: Store, upload_age: float, certificates: Certificates | None) -> None:
-    """Once, unless another thread or process is at it."""
+    """Once, unless another thread or process is at it.
+
+    Raises:
+        StorageError: a disk refuses. The certificate is renewed all the same.
+    """
     with store.housekeeping() as mine:
         if not mine:
             return
+        if certificates is not None:
+            certificates.renew()  # first: it raises nothing, and must not wait for a disk that is mended one day
         for upload in store.uploads.expire(upload_age):
             _log.info("upload %s expired", upload)
-        if certificates is not None:
-            certificates.renew()
 
 
 def _run(store: Store, upload_age: float, certificates: Certificates | None) -> None:
@@ -33,6 +37,6 @@ def _run(store: Store, upload_age: float, certificates: Certificates | None) -> 
     while True:
         try:
             keep_house(store, upload_age, certificates)
-        except Failure as error:
+        except (Failure, OSError) as error:  # of a disk that may be back in a minute
             _log.warning("housekeeping: %s", error)
         pause.wait(_PAUSE)

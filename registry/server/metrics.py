@@ -13,6 +13,7 @@ from registry.pki.certificates import Certificates
 from registry.server.counters import SECONDS, Event, Gauge, Sums
 from registry.storage.care import Run, last_runs
 from registry.storage.errors import StorageError
+from registry.storage.loads import load_states
 from registry.storage.store import Store
 
 # Adding up the sizes of a million blobs takes a second: no more than a hundredth of the time goes there.
@@ -135,7 +136,7 @@ def _store_families(store: Store) -> tuple[Family, ...]:
         with store.snapshot() as snapshot:
             counts = {table: snapshot.count(table) for table in _TABLES}
             size = snapshot.stored_bytes()
-            loads = list(snapshot.load_states())
+            loads = list(load_states(snapshot))
             runs = list(last_runs(snapshot))
     except StorageError:
         return (_single(name, "gauge", text, 0),)

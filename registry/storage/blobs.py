@@ -59,8 +59,12 @@ class BlobWriter:
         """Go on with a file that was written without hashing; its bytes are read again, from the page cache."""
         writer = cls(root, UploadFile.open(path), algorithm)
         buffer = memoryview(bytearray(_CHUNK))
-        while count := writer._upload.read_into(buffer, writer._size):
-            writer._hash_chunk(buffer[:count])
+        try:
+            while count := writer._upload.read_into(buffer, writer._size):
+                writer._hash_chunk(buffer[:count])
+        except BaseException:
+            writer._upload.close()
+            raise
         return writer
 
     @classmethod

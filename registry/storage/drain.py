@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 from registry.oci.digest import Digest
 from registry.storage import inventory
@@ -31,7 +32,8 @@ def drain(store: Store, root: Root) -> Iterator[StoredBlob]:
     Raises:
         StorageForeign: this root holds the index, or is the only one.
         StorageFull: the others have no room. What has been moved stays moved.
-        DigestInvalid, SizeInvalid: a blob is not what it should be; scrub sets it aside.
+        DigestInvalid, SizeInvalid, StorageUnusable: a blob is not what it should be, or cannot be read; scrub sets it
+            aside.
     """
     others = BlobStore(tuple(other for other in store.blobs.roots if other.number != root.number))
     if not others.roots:
@@ -83,10 +85,16 @@ def _rows(store: Store, place: Digest | None) -> list[StoredBlob]:
 
 
 def _move(store: Store, others: BlobStore, blob: StoredBlob) -> None:
+    path = store.blobs.path(blob.root, blob.digest)
     with closing(store.open_blob(blob)) as source, others.create(blob.digest) as writer:
-        while chunk := source.read(_CHUNK):
+        while chunk := _read(source, path):
             writer.write(chunk)
         copied = writer.commit(blob.digest, blob.size)
     with store.index.change() as change:
         if change.blob(blob.digest) == blob and others.has(copied):  # nobody removed or replaced it meanwhile
             change.put_blob(copied, inventory.last_told(change, blob.digest))
+
+
+def _read(source: BinaryIO, path: Path) -> bytes:
+    with disk_errors(path):
+        return source.read(_CHUNK)

@@ -141,10 +141,10 @@ class Collection:
         yield from self._while_no_load_runs(self._remove_load_files)
 
     def _remove_load_files(self) -> list[Removed]:
-        files = self.store.load_files()
+        files = self.store.loads.files()
         removed = [Removed(Kind.UPLOAD, path.name, path.stat().st_size) for path in files]
         if not self.policy.dry_run:
-            self.store.remove_load_files()
+            self.store.loads.remove_files()
         return removed
 
     def stray_files(self) -> Iterator[Removed]:

@@ -1,5 +1,7 @@
 """The index: tags, manifests, links and referrers by repository, blobs by digest; rows become types here.
 
+Other tables belong to the file that is named with them, and to nobody else.
+
 table         key                             row
 blobs         digest                          size, root, when a client was last told of it, xxh3_128
 links         repository, digest              (a repository sees only the blobs that are linked to it)
@@ -10,12 +12,13 @@ tags          repository, tag                 digest
 referrers     repository, subject, referrer   the referrer's descriptor
 repositories  repository
 roots         id of a storage root            its number, its path, whether it is lost: `members.py`
-loads         bundle                          state and counts of its last load
+loads         bundle                          state and counts of its last load: `loads.py`
 journals      bundle, number                  what loads remember of it: `journals.py`
-care          kind of work                    how far it is, and what its last run did
+care          kind of work                    how far it is, and what its last run did: `care.py`
 history       number                          what changed a tag, when, and the hash of the record before: `history.py`
-uploads       id                              repository, root, and the hashes of its bytes so far, if known
-misses        upstream, repository, reference  how often that was asked for in vain, when and by whom
+uploads       id                              repository, root, and the hashes of its bytes so far, if known:
+                                              `upload_rows.py`
+misses        upstream, repository, reference  how often that was asked for in vain, when and by whom: `ledger.py`
 """
 
 import contextlib
@@ -23,7 +26,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import orjson
 
@@ -32,11 +34,10 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag
 from registry.storage import history, keys
-from registry.storage.blobs import StoredBlob, Summary
+from registry.storage.blobs import StoredBlob
 from registry.storage.environment import Environment, Reading, Rows
-from registry.storage.errors import read_only
+from registry.storage.errors import StorageFull, read_only
 from registry.storage.history import UNTOLD, Cause, Event
-from registry.storage.misses import Miss, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +47,6 @@ class StoredManifest:
     digest: Digest
     media_type: str
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUpload:
-    """An upload session; its file's length is its offset."""
-
-    id: str
-    repository: RepositoryName
-    root: int
-    summary: Summary | None = None
-    """What its bytes hash to, where one request brought them all."""
-
-    def to_row(self) -> bytes:
-        """As the index keeps it."""
-        document: dict[str, object] = {"repository": str(self.repository), "root": self.root}
-        if self.summary is not None:
-            size, hash_hex, checksum = self.summary.size, self.summary.hex, self.summary.checksum.hex()
-            document |= {"size": size, "sha256": hash_hex, "xxh3": checksum}
-        return orjson.dumps(document)
-
-    @classmethod
-    def from_row(cls, upload_id: str, row: bytes) -> Self:
-        """What `to_row` made this of."""
-        fields = orjson.loads(row)
-        summary = None
-        if "sha256" in fields:
-            summary = Summary(fields["size"], fields["sha256"], bytes.fromhex(fields["xxh3"]))
-        return cls(upload_id, RepositoryName(fields["repository"]), fields["root"], summary)
 
 
 class Snapshot:
@@ -146,39 +119,6 @@ class Snapshot:
 
     def has_link(self, name: RepositoryName, digest: Digest) -> bool:
         return self._rows.get("links", keys.digest_key(name, digest)) is not None
-
-    def upload(self, upload_id: str) -> StoredUpload | None:
-        row = self._rows.get("uploads", upload_id.encode())
-        return None if row is None else StoredUpload.from_row(upload_id, row)
-
-    def uploads(self) -> Iterator[StoredUpload]:
-        """All sessions."""
-        for key, row in self._rows.scan("uploads"):
-            yield StoredUpload.from_row(key.decode(), row)
-
-    def load_state(self, bundle: str) -> dict[str, object] | None:
-        """What the last load of this bundle said of itself."""
-        row = self._rows.get("loads", keys.text_key(bundle))
-        return None if row is None else orjson.loads(row)
-
-    def has_completed_load(self, bundle: str) -> bool:
-        """Whether some load of this bundle loaded all of it, whatever became of later ones."""
-        state = self.load_state(bundle) or {}
-        return state.get("state") == "loaded" or state.get("completed") is True
-
-    def miss(self, wanted: Wanted) -> Miss | None:
-        row = self._rows.get("misses", keys.miss_key(wanted))
-        return None if row is None else Miss.from_row(row)
-
-    def misses(self) -> Iterator[Miss]:
-        """All of them, in no order."""
-        for _, row in self._rows.scan("misses"):
-            yield Miss.from_row(row)
-
-    def load_states(self) -> Iterator[dict[str, object]]:
-        """What the last load of each bundle said of itself, its `bundle` among it."""
-        for _, row in self._rows.scan("loads"):
-            yield orjson.loads(row)
 
 
 class Change(Snapshot):
@@ -253,26 +193,6 @@ class Change(Snapshot):
         """Whether the repository saw such a blob; others still do."""
         return self._rows.delete("links", keys.digest_key(name, digest))
 
-    def put_upload(self, upload: StoredUpload) -> None:
-        """Remember an upload session, or what is new of it."""
-        self._rows.put("uploads", upload.id.encode(), upload.to_row())
-
-    def delete_upload(self, upload_id: str) -> bool:
-        """Whether there was such a session."""
-        return self._rows.delete("uploads", upload_id.encode())
-
-    def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
-        completed = state.get("state") == "loaded" or self.has_completed_load(bundle)
-        row = orjson.dumps(state | {"bundle": bundle, "completed": completed})
-        self._rows.put("loads", keys.text_key(bundle), row)
-
-    def put_miss(self, miss: Miss) -> None:
-        self._rows.put("misses", keys.miss_key(miss.wanted), miss.to_row())
-
-    def delete_miss(self, wanted: Wanted) -> bool:
-        """Whether there was such a record."""
-        return self._rows.delete("misses", keys.miss_key(wanted))
-
     def _leave_untagged(self, name: RepositoryName, digest: Digest) -> None:
         stored = self.manifest(name, digest)
         if stored is not None:
@@ -327,6 +247,14 @@ class Index:
         """
         with self._environment.writing() as rows:
             yield Change(rows, cause)
+
+    def begin_history(self) -> None:
+        """Write down the tags that are there, unless that was done; on a full disk their first change does it."""
+        with self.snapshot() as snapshot:
+            if history.head(snapshot.rows) is not None or snapshot.count("history"):
+                return
+        with contextlib.suppress(StorageFull), self.change() as change:
+            history.begin(change.rows)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Snapshot]:

@@ -1,15 +1,17 @@
 """The ledger of missing images: bounded, and one for all processes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from registry.oci.reference import RepositoryName, Tag
+from registry.storage import keys
 from registry.storage.index import Change, Index, Snapshot
 from registry.storage.misses import Miss, Wanted, keep_fairly
 
 LIMIT = 10_000
 CLIENT_LIMIT = 1_000
 
+_TABLE = "misses"
 _DOCKER_HUB = "docker.io"
 _LIBRARY = "library/"
 
@@ -31,33 +33,33 @@ class Ledger:
         if self._index.read_only:
             return
         with self._index.change() as change:
-            before = change.count("misses")
+            before = change.count(_TABLE)
             for miss in misses:
-                known = change.miss(miss.wanted)
-                change.put_miss(miss if known is None else known + miss)
-            if change.count("misses") > before:
+                known = _known(change, miss.wanted)
+                _put(change, miss if known is None else known + miss)
+            if change.count(_TABLE) > before:
                 self._trim(change)
 
     def still_missing(self) -> list[Miss]:
         """The newest first, without the images that have come since."""
         with self._index.snapshot() as snapshot:
-            missing = [miss for miss in snapshot.misses() if not _is_there(snapshot, miss.wanted)]
+            missing = [miss for miss in _all(snapshot) if not _is_there(snapshot, miss.wanted)]
         return sorted(missing, key=attrgetter("last"), reverse=True)
 
     def clear(self) -> None:
         """Forget all of it."""
         with self._index.change() as change:
-            for miss in list(change.misses()):
-                change.delete_miss(miss.wanted)
+            for miss in list(_all(change)):
+                _delete(change, miss.wanted)
 
     def _trim(self, change: Change) -> None:
-        if change.count("misses") <= min(self._limit, self._client_limit):
+        if change.count(_TABLE) <= min(self._limit, self._client_limit):
             return
-        misses = list(change.misses())
+        misses = list(_all(change))
         kept = {miss.wanted for miss in keep_fairly(misses, self._limit, self._client_limit)}
         for miss in misses:
             if miss.wanted not in kept:
-                change.delete_miss(miss.wanted)
+                _delete(change, miss.wanted)
 
 
 def short_name(upstream: str | None, name: RepositoryName) -> RepositoryName | None:
@@ -69,6 +71,24 @@ def short_name(upstream: str | None, name: RepositoryName) -> RepositoryName | N
     if upstream != _DOCKER_HUB or not name.startswith(_LIBRARY) or name.count("/") != 1:
         return None
     return RepositoryName(name.removeprefix(_LIBRARY))
+
+
+def _known(snapshot: Snapshot, wanted: Wanted) -> Miss | None:
+    row = snapshot.rows.get(_TABLE, keys.miss_key(wanted))
+    return None if row is None else Miss.from_row(row)
+
+
+def _all(snapshot: Snapshot) -> Iterator[Miss]:
+    for _, row in snapshot.rows.scan(_TABLE):
+        yield Miss.from_row(row)
+
+
+def _put(change: Change, miss: Miss) -> None:
+    change.rows.put(_TABLE, keys.miss_key(miss.wanted), miss.to_row())
+
+
+def _delete(change: Change, wanted: Wanted) -> None:
+    change.rows.delete(_TABLE, keys.miss_key(wanted))
 
 
 def _is_there(snapshot: Snapshot, wanted: Wanted) -> bool:

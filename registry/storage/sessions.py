@@ -15,9 +15,17 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadOutOfOrder
 from registry.oci.reference import RepositoryName
 from registry.storage.blobs import BlobStore, BlobWriter
-from registry.storage.errors import StorageError, StorageFull, StorageUnusable
-from registry.storage.index import Index, StoredUpload
+from registry.storage.errors import StorageError, StorageFull, StorageUnusable, disk_errors
+from registry.storage.index import Index
 from registry.storage.naming import name_blob
+from registry.storage.upload_rows import (
+    StoredUpload,
+    all_uploads,
+    count_uploads,
+    delete_upload,
+    find_upload,
+    put_upload,
+)
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
 
@@ -49,8 +57,8 @@ class Sessions:
         file = UploadFile.create_at(root.layout.upload(upload.id))
         try:
             with self._index.change() as change:
-                self._refuse_too_many(change.count("uploads"))
-                change.put_upload(upload)
+                self._refuse_too_many(count_uploads(change))
+                put_upload(change, upload)
         except BaseException:
             file.remove()
             raise
@@ -114,7 +122,7 @@ class Sessions:
             with self._index.change() as change:
                 name_blob(change, self._blobs, blob)
                 change.link_blob(name, digest)
-                change.delete_upload(upload_id)
+                delete_upload(change, upload_id)
 
     def cancel(self, name: RepositoryName, upload_id: str) -> None:
         """Forget the session and its bytes.
@@ -129,7 +137,7 @@ class Sessions:
     def expire(self, seconds: float) -> Iterator[str]:
         """End the sessions to which nothing was added for so long, and remove files that belong to none."""
         with self._index.snapshot() as snapshot:
-            rows = {row.id: row for row in snapshot.uploads()}
+            rows = {row.id: row for row in all_uploads(snapshot)}
         for path in self._files():
             rows.pop(path.name, None)
             if _is_abandoned(path, seconds):
@@ -150,8 +158,11 @@ class Sessions:
 
     def _files(self) -> list[Path]:
         """Those of clients; a load looks after its own."""
-        paths = (path for root in self._blobs.roots for path in root.layout.uploads.iterdir())
-        return [path for path in paths if not path.name.startswith(LOAD_PREFIX)]
+        found: list[Path] = []
+        for uploads in (root.layout.uploads for root in self._blobs.roots):
+            with disk_errors(uploads):
+                found += (path for path in uploads.iterdir() if not path.name.startswith(LOAD_PREFIX))
+        return found
 
     def _last_bytes(self, session: _Open, digest: Digest, chunks: Iterable[bytes]) -> BlobWriter:
         """A writer that has all of the session's bytes; only what nobody hashed is read again."""
@@ -194,7 +205,7 @@ class Sessions:
 
     def _row(self, name: RepositoryName, upload_id: str) -> StoredUpload:
         with self._index.snapshot() as snapshot:
-            row = snapshot.upload(upload_id)
+            row = find_upload(snapshot, upload_id)
         if row is None or row.repository != name:
             raise BlobUploadUnknown(upload_id)
         return row
@@ -204,18 +215,18 @@ class Sessions:
 
     def _remember(self, row: StoredUpload) -> None:
         with self._index.change() as change:
-            if change.upload(row.id) is None:
+            if find_upload(change, row.id) is None:
                 raise BlobUploadUnknown(row.id)  # cancelled meanwhile
-            change.put_upload(row)
+            put_upload(change, row)
 
     def _forget(self, upload_id: str) -> None:
         with self._index.change() as change:
-            change.delete_upload(upload_id)
+            delete_upload(change, upload_id)
 
     def _is_orphan(self, row: StoredUpload) -> bool:
         """Its file is gone, and was not just about to be made when the directory was listed."""
         with self._index.snapshot() as snapshot:
-            return snapshot.upload(row.id) is not None and not self._path(row).exists()
+            return find_upload(snapshot, row.id) is not None and not self._path(row).exists()
 
 
 def _is_abandoned(path: Path, seconds: float) -> bool:

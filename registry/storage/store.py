@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -17,21 +17,19 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest
-from registry.storage import history
 from registry.storage.binaries import Binaries
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.condition import UNCONDITIONAL, Condition
-from registry.storage.errors import BlobGone, StorageBusy, StorageFull
 from registry.storage.history import UNTOLD, Cause
-from registry.storage.index import Change, Index, Snapshot, Snapshots, StoredManifest
+from registry.storage.index import Index, Snapshots, StoredManifest
 from registry.storage.ledger import Ledger
+from registry.storage.loads import Loads, put_load_state
 from registry.storage.locks import locked
 from registry.storage.members import admit
-from registry.storage.naming import name_blob
+from registry.storage.naming import link_blobs, name_blob, require_content
 from registry.storage.reserve import keep_reserve
 from registry.storage.roots import index_root, open_root, require_index
 from registry.storage.sessions import Sessions
-from registry.storage.uploads import LOAD_PREFIX
 
 UPLOAD_LIMIT = 10_000
 
@@ -49,15 +47,6 @@ class Image:
     blobs: tuple[StoredBlob, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ListedImage:
-    """An image that can be pulled; `size` is that of its manifests and all blobs they need, in bytes."""
-
-    reference: Reference
-    digest: Digest
-    size: int
-
-
 class Store:
     """Blobs and names together; safe for threads and for many processes at once."""
 
@@ -68,6 +57,7 @@ class Store:
         self.ledger = Ledger(index)
         self.layout = index_root(blobs.roots).layout
         """Of the root that has the index, and the locks."""
+        self.loads = Loads(blobs, index, self.layout)
         self.binaries = Binaries(blobs, index, self.layout.files)
 
     @classmethod
@@ -87,7 +77,7 @@ class Store:
         index = Index(home.index)
         numbered = admit(index, roots)
         if not index.read_only:
-            _begin_history(index)
+            index.begin_history()
             keep_reserve(home.reserve)
         return cls(BlobStore(numbered), index, upload_limit)
 
@@ -185,13 +175,6 @@ class Store:
         with self._index.snapshot() as snapshot:
             return list(snapshot.referrers(name, subject))
 
-    def list_images(self) -> Iterator[ListedImage]:
-        """Every tag of every repository, in order, from one snapshot."""
-        with self._index.snapshot() as snapshot:
-            for name in snapshot.repositories():
-                for tag, digest in snapshot.tags(name):
-                    yield ListedImage(Reference(name, tag), digest, sum(_sizes(snapshot, name, digest).values()))
-
     def stored_bytes(self) -> int:
         """The sizes of all blobs together."""
         with self._index.snapshot() as snapshot:
@@ -216,24 +199,13 @@ class Store:
             for blob in image.blobs:
                 name_blob(change, self.blobs, blob)
             for digest, manifest in image.manifests:
-                _link_blobs(change, name, manifest)
+                link_blobs(change, name, manifest)
                 change.put_manifest(name, digest, manifest)
             if change.manifest(name, image.root) is None:
                 raise ManifestBlobUnknown(f"{image.reference}: root manifest {image.root}")
             change.put_tag(name, image.reference.tag, image.root)
             if load is not None:
-                change.put_load_state(*load)
-
-    def keep_blobs(self, blobs: Sequence[StoredBlob], load: tuple[str, dict[str, object]]) -> None:
-        """Remember durable blobs that no image names yet, and how the load stands that brought them.
-
-        No repository sees them; an image that is published later may leave them out.
-        """
-        with self._index.change() as change:
-            for blob in blobs:
-                with suppress(BlobGone):  # its image will say so, when it is to be named
-                    name_blob(change, self.blobs, blob)
-            change.put_load_state(*load)
+                put_load_state(change, *load)
 
     def put_manifest(
         self,
@@ -253,7 +225,7 @@ class Store:
         with self._index.change(cause) as change:
             present = digest if change.has_manifest(name, digest) else None
             condition.require(change.tagged(name, tags[0]) if tags else present)
-            _require_content(change, name, manifest)
+            require_content(change, name, manifest)
             change.put_manifest(name, digest, manifest)
             for tag in tags:
                 change.put_tag(name, tag, digest)
@@ -301,80 +273,8 @@ class Store:
         if not found:
             raise BlobUnknown(f"{name} has no {digest}")
 
-    def put_load_state(self, bundle: str, state: dict[str, object]) -> None:
-        """Remember how the load of a bundle stands."""
-        with self._index.change() as change:
-            change.put_load_state(bundle, state)
-
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        """Be the only load into this store; what a killed one left is cleaned up first.
-
-        Raises:
-            StorageBusy: another load is running.
-        """
-        with locked(self.layout.load_lock) as alone:
-            if not alone:
-                raise StorageBusy("another load into this store is running: wait for it, or stop it")
-            # Who removes blobs holds this for moments only, and leaves them alone while a load counts on them.
-            with locked(self.layout.removal_lock, shared=True, wait=True):
-                self.remove_load_files()
-                try:
-                    yield
-                finally:
-                    self.remove_load_files()
-
     @contextmanager
     def housekeeping(self) -> Iterator[bool]:
         """Whether this thread, of all processes, is the one to clean up now."""
         with locked(self.layout.housekeeping_lock) as alone:
             yield alone
-
-    def load_files(self) -> list[Path]:
-        """What loads have below `uploads/`."""
-        return [path for root in self.blobs.roots for path in root.layout.uploads.glob(f"{LOAD_PREFIX}*")]
-
-    def remove_load_files(self) -> None:
-        """What a killed load left below `uploads/`; only for who knows that no load is running."""
-        for path in self.load_files():
-            path.unlink(missing_ok=True)
-
-
-def _begin_history(index: Index) -> None:
-    with index.snapshot() as snapshot:
-        if history.head(snapshot.rows) is not None or snapshot.count("history"):
-            return
-    with suppress(StorageFull), index.change() as change:  # else the first change of a tag does it
-        history.begin(change.rows)
-
-
-def _sizes(snapshot: Snapshot, name: RepositoryName, digest: Digest) -> dict[Digest, int]:
-    """Of a manifest, the manifests below it and their blobs, each digest once."""
-    sizes: dict[Digest, int] = {}
-    waiting = [digest]
-    while waiting:
-        stored = snapshot.manifest(name, waiting.pop())
-        if stored is not None and stored.digest not in sizes:
-            manifest = Manifest.parse(stored.body, stored.media_type)
-            sizes |= {blob.digest: blob.size for blob in manifest.blobs}
-            sizes[stored.digest] = len(stored.body)
-            waiting += [child.digest for child in manifest.children]
-    return sizes
-
-
-def _require_content(change: Change, name: RepositoryName, manifest: Manifest) -> None:
-    """end-7: everything but the subject has to be there, and this repository has to see it."""
-    for blob in manifest.blobs:
-        # A link alone is not enough: a scrub may have taken the blob away.
-        if change.linked_blob(name, blob.digest) is None and not change.has_manifest(name, blob.digest):
-            raise ManifestBlobUnknown(f"{name} has no {blob.digest}")
-    for child in manifest.children:
-        if not change.has_manifest(name, child.digest):
-            raise ManifestBlobUnknown(f"{name} has no {child.digest}")
-
-
-def _link_blobs(change: Change, name: RepositoryName, manifest: Manifest) -> None:
-    for descriptor in manifest.blobs:
-        if change.blob(descriptor.digest) is None:
-            raise ManifestBlobUnknown(f"{name} needs {descriptor.digest}")
-        change.link_blob(name, descriptor.digest)

@@ -37,7 +37,7 @@ class Target(Protocol):
 
 
 class StoreTarget:
-    """A store to write to; the caller holds `Store.loading()`."""
+    """A store to write to; the caller holds `Store.loads.alone()`."""
 
     def __init__(self, store: Store, cause: Cause) -> None:
         self._store = store

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
@@ -212,6 +213,18 @@ def test_closed_reading_leaves_health_and_tokens_open(users_only: Guarded) -> No
             assert users_only.client.request(method, path, auth=ALICE).status_code in (200, 404)
             assert users_only.bearer(users_only.token(ALICE), method, path).status_code in (200, 404)
     assert_challenged(users_only.client.get(PULL), users_only.server.host, "repository:app:pull,push")
+
+
+@pytest.mark.parametrize("path", ["//v2/_catalog", "///v2/_catalog", "v2/_catalog", "//v2/app/tags/list", "//metrics"])
+def test_no_spelling_of_a_path_is_a_way_around_credentials(users_only: Guarded, path: str) -> None:
+    connection = HTTPConnection(users_only.server.host, timeout=10)
+    try:
+        connection.putrequest("GET", path)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status in (400, 401, 404), answer.read()
+    finally:
+        connection.close()
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(users_only: Guarded) -> None:

@@ -18,7 +18,7 @@ def journal_of(store: Store) -> Journal:
 
 def test_candidates_come_back_in_order_and_as_they_were(tmp_path: Path, store: Store) -> None:
     image = as_image(store, index([small_image("a"), small_image("b")]), "a/b:1")
-    store.keep_blobs(image.blobs, ("bundle", {}))
+    store.loads.keep_blobs(image.blobs, "bundle", {})
     given = [
         Candidate("a.tar", 5, image.reference, image),
         Candidate("caf\udce9 \n.tar", 7, error="it is broken\nfor good"),
@@ -48,7 +48,7 @@ def test_a_blob_that_is_gone_meanwhile_is_the_candidates_fault(tmp_path: Path, s
 
 def test_many_members_take_no_memory_and_leave_nothing_of_a_pipe(tmp_path: Path, store: Store) -> None:
     image = as_image(store, small_image("a"), "a/b:1")
-    store.keep_blobs(image.blobs, ("bundle", {}))
+    store.loads.keep_blobs(image.blobs, "bundle", {})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Source(write_tar(tmp_path / "b.tar", {})) as source:
         journal = journal_of(store)

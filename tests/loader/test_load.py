@@ -15,6 +15,7 @@ from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP
 from registry.oci.reference import Reference
+from registry.storage.listing import list_images
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, listing
 from tests.images import small_image, write_tar
@@ -52,7 +53,7 @@ def test_every_image_of_every_form_is_there_and_complete(tmp_path: Path, form: F
 def assert_complete(root: Path) -> None:
     """Every manifest of every image has every blob, of the right bytes."""
     store = Store.open([root], create=False)
-    for image in store.list_images():
+    for image in list_images(store):
         waiting = [image.digest]
         while waiting:
             stored = store.get_manifest(image.reference.repository, waiting.pop())

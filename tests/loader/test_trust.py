@@ -23,6 +23,7 @@ from loader.report import Outcome, Status
 from loader.signature import Check
 from loader.source import Source
 from registry.storage.journals import Journals
+from registry.storage.listing import list_images
 from registry.storage.store import Store
 from registry.verification import Evidence
 from tests.conftest import COMMAND, k0rdentd
@@ -201,7 +202,7 @@ def checkpointed(store: Store, bundle: Path) -> bool:
 
 
 def names(store: Store) -> list[str]:
-    return [str(image.reference) for image in store.list_images()]
+    return [str(image.reference) for image in list_images(store)]
 
 
 def test_a_load_that_verifies_goes_on_where_it_was_and_names_what_it_had_read_before(
@@ -234,8 +235,8 @@ def test_what_an_interrupted_load_read_of_another_bundle_gets_no_name_by_the_sig
     assert names(store) == []
     assert not any(each.is_known for each in load(store, good, bundles))
     assert len(names(store)) == 6
-    first = next(image for image in store.list_images() if str(image.reference) == "first:1")
+    first = next(image for image in list_images(store) if str(image.reference) == "first:1")
     evil = Store.open([tmp_path / "evil"])
     k0rdentd("load", bundles.evil, "-s", tmp_path / "evil", "--no-verify")
-    assert first.digest not in {image.digest for image in evil.list_images() if str(image.reference) == "first:1"}
+    assert first.digest not in {image.digest for image in list_images(evil) if str(image.reference) == "first:1"}
     evil.close()

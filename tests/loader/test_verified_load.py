@@ -17,6 +17,7 @@ from bench.archive import Archive
 from bench.bundle import BundleSpec, Form
 from bench.corpus import write_bundle
 from bench.layout import chart_archive, oci_archive
+from registry.storage import loads
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, listing, serving
 from tests.images import small_image, write_tar
@@ -255,7 +256,7 @@ def test_a_refused_load_is_remembered_as_such(tmp_path: Path, signed: Signed) ->
 def load_state(root: Path, bundle: Path) -> dict[str, object]:
     store = Store.open([root], create=False)
     with store.snapshot() as snapshot:
-        state = snapshot.load_state(str(bundle))
+        state = loads.load_state(snapshot, str(bundle))
     store.close()
     assert state is not None
     return state

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from bench.layout import oci_archive
+from registry.storage.loads import has_completed_load
 from registry.storage.store import Store
 from tests.conftest import free_port, k0rdentd, serving
 from tests.faults.processes import wait_until
@@ -63,9 +64,9 @@ def test_a_registry_is_ready_and_warns(tmp_path: Path, bundle: Path, lose: Calla
 def test_a_load_that_came_to_its_end_stays_known(store: Store) -> None:
     known = []
     for state in ("loading", "failed", "loaded", "loading", "interrupted", "refused"):
-        store.put_load_state("/b.tar", {"state": state})
+        store.loads.put_state("/b.tar", {"state": state})
         with store.snapshot() as snapshot:
-            known.append(snapshot.has_completed_load("/b.tar"))
+            known.append(has_completed_load(snapshot, "/b.tar"))
     assert known == [False, False, True, True, True, True]
 
 

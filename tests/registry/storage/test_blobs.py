@@ -120,3 +120,12 @@ def test_a_part_that_the_page_cache_has_is_read_at_once_and_the_disk_is_not_wait
     os.truncate(path, 20_000)
     with pytest.raises(StorageUnusable, match="too short"):
         store.read_cached_blob(blob, 1000, 20_000)
+
+
+def test_a_file_that_cannot_be_read_back_leaves_no_descriptor_open(store: Store, tmp_path: Path) -> None:
+    unreadable = tmp_path / "unreadable"
+    unreadable.symlink_to("/proc/self/mem")  # its first page is in no process's memory: EIO
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(StorageUnusable, match="Input/output"):
+        BlobWriter.adopt(store.blobs.roots[0], unreadable)
+    assert set(os.listdir("/proc/self/fd")) == before

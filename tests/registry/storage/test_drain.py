@@ -10,7 +10,7 @@ from registry.oci.errors import DigestInvalid
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage import inventory
 from registry.storage.drain import drain, stop_draining
-from registry.storage.errors import StorageForeign
+from registry.storage.errors import StorageForeign, StorageUnusable
 from registry.storage.fsck import fsck
 from registry.storage.gc import Collection, Policy
 from registry.storage.store import Store
@@ -139,3 +139,15 @@ def test_the_command_says_what_it_moved(both: Store, paths: list[Path]) -> None:
     cancelled = k0rdentd("store", "drain", paths[1], "-s", paths[0], "--cancel")
     assert (cancelled.returncode, (paths[1] / "DRAINING").exists()) == (0, False)
     assert Store.open(paths[:1]).get_manifest(NAME, Tag("1")).digest
+
+
+def test_a_blob_that_the_disk_does_not_give_is_told_in_a_sentence(both: Store) -> None:
+    leaving = both.blobs.roots[1]
+    with both.snapshot() as snapshot:
+        bad = next(blob for blob, _ in inventory.blobs(snapshot) if blob.root == leaving.number)
+    path = both.blobs.path(bad.root, bad.digest)
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # its first page is in no process's memory: EIO
+    with pytest.raises(StorageUnusable, match="Input/output"):
+        list(drain(both, leaving))
+    assert not [path for root in both.blobs.roots for path in root.layout.uploads.iterdir()]

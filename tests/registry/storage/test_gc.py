@@ -212,7 +212,7 @@ def test_while_a_load_runs_blobs_stay_and_the_next_gc_takes_them(store: Store) -
     without_row = write_blob(store, b"of the load")
     upload = UploadFile.create(store.blobs.roots[0].layout, LOAD_PREFIX)
     collection = Collection(store, AT_ONCE)
-    with store.loading():
+    with store.loads.alone():
         at_work = UploadFile.create(store.blobs.roots[0].layout, LOAD_PREFIX)
         assert kinds(list(collection.removals())) == {Kind.LINK, Kind.REPOSITORY, Kind.BODY}
         assert at_work.path.exists()

@@ -133,7 +133,7 @@ class Interleaved:
         """It passes over what the store has, gc goes on, and then it names all."""
         manifest = image_of(layers)
         digest = Digest.of(manifest.body)
-        with self.store.loading():
+        with self.store.loads.alone():
             wanted = [CONTENTS[0], *layers]
             blobs = [self.store.find_blob(Digest.of(each)) or write_blob(self.store, each) for each in wanted]
             for _ in range(3):

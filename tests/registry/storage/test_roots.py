@@ -19,6 +19,7 @@ from registry.storage.blobs import StoredBlob
 from registry.storage.drain import give_up
 from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable
 from registry.storage.fsck import fsck
+from registry.storage.listing import list_images
 from registry.storage.roots import join, open_root, place
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, serving
@@ -192,7 +193,7 @@ def test_without_its_index_a_store_is_read_by_nobody_and_begins_anew_when_it_is_
     assert not (two[0] / "index").exists()
     store = Store.open(two)
     publish(store, IMAGES[0], "app:0")
-    assert [str(image.reference) for image in store.list_images()] == ["app:0"]
+    assert [str(image.reference) for image in list_images(store)] == ["app:0"]
     store.close()
 
 

@@ -11,6 +11,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUploadInvalid, BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadOutOfOrder
 from registry.oci.reference import RepositoryName
 from registry.storage.store import Store
+from registry.storage.upload_rows import all_uploads
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
 NAME = RepositoryName("a/b")
@@ -28,7 +29,7 @@ def files(store: Store) -> list[str]:
 
 def rows(store: Store) -> list[str]:
     with store.snapshot() as snapshot:
-        return [row.id for row in snapshot.uploads()]
+        return [row.id for row in all_uploads(snapshot)]
 
 
 def body_of(store: Store, digest: Digest) -> bytes:

@@ -10,6 +10,7 @@ from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, NameUnknown
 from registry.oci.reference import RepositoryName, Tag
 from registry.storage.errors import StorageBusy
+from registry.storage.listing import list_images
 from registry.storage.store import Store
 from tests.images import as_image, publish, small_image
 
@@ -106,7 +107,7 @@ def test_images_are_listed_with_the_size_of_all_they_need(store: Store) -> None:
     tree = index([child, child])
     publish(store, tree, "a/b:1")
     publish(store, artifact({"f": b"123"}), "c:1")
-    first, second = store.list_images()
+    first, second = list_images(store)
     assert first.size == sum(blob.size for blob in tree.blobs)
     assert (str(second.reference), second.size) == ("c:1", second.size)
     assert store.stored_bytes() == sum(blob.size for blob in child.below) + len(b"{}") + 3
@@ -128,18 +129,18 @@ def test_a_store_reopened_has_everything(tmp_path: Path) -> None:
 def test_only_one_load_may_run(store: Store) -> None:
     leftover = store.blobs.create(prefix="load-")
     leftover.write(b"half")
-    with store.loading():
+    with store.loads.alone():
         assert list(store.blobs.roots[0].layout.uploads.iterdir()) == []
-        with pytest.raises(StorageBusy), store.loading():
+        with pytest.raises(StorageBusy), store.loads.alone():
             pass
-    with store.loading():
+    with store.loads.alone():
         pass
     leftover.abort()
 
 
 def test_a_load_leaves_the_uploads_of_clients_alone(store: Store) -> None:
     upload = store.blobs.create()
-    with store.loading():
+    with store.loads.alone():
         pass
     upload.write(b"abc")
     assert upload.commit().size == 3
