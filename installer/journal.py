@@ -96,7 +96,14 @@ class Record:
 
     def is_ours(self, host: Host) -> bool:
         """Whether what stands there is what we wrote, or nothing does, as far as that can be told."""
-        return None in self.written or (host.digest(self.path) or "") in ("", *self.written)
+        if None in self.written:
+            return True
+        now = host.look(self.path)
+        return now is None or (now.kind == "file" and host.digest(self.path) in self.written)
+
+    def is_gone(self, host: Host) -> bool:
+        """Whether a file that we wrote is there no more, and we did not take it away."""
+        return any(self.written) and "" not in self.written and host.look(self.path) is None
 
     def restore(self, host: Host) -> None:
         """Have the path be as it was; a folder of ours that others put something into stays."""

@@ -15,6 +15,9 @@ from installer.site import chart_repository, find_registry, node_address
 from installer.steps.k0rdent import CHART
 from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady
 
+TRUSTED = (REGISTRY_CA, CONTAINERD_DROPIN)
+"""Without these, no image comes from the registry."""
+
 
 class State(StrEnum):
     """`absent` is not there, and need not be; `trouble` is there, and does not work; `unknown` was not looked at."""
@@ -67,7 +70,7 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
 def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
     if installed_role(host) is None:
         return
-    for path in (REGISTRY_CA, CONTAINERD_DROPIN):
+    for path in TRUSTED:
         if host.look(path) is None:
             yield Aspect("trust", State.TROUBLE, f"there is no {path}: pods' images cannot be pulled", _AGAIN)
 
