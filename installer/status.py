@@ -13,7 +13,7 @@ from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
 from installer.settings import Settings
 from installer.site import chart_repository, find_registry, node_address
 from installer.steps.k0rdent import CHART
-from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady
+from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady, TemplatesValid
 
 TRUSTED = (REGISTRY_CA, CONTAINERD_DROPIN)
 """Without these, no image comes from the registry."""
@@ -99,7 +99,7 @@ def _node(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 def _k0rdent(host: Host, settings: Settings) -> Iterator[Aspect]:
     if installed_role(host) == "controller":
-        lacking = _k0rdent_lacks(host)
+        lacking = _k0rdent_lacks(host) or TemplatesValid(settings.k0rdent.helm.namespace).lacking(host)
         yield Aspect("k0rdent", State.TROUBLE if lacking else State.OK, lacking or "ready", _fix("k0rdent", lacking))
 
 

@@ -96,7 +96,8 @@ def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[St
     version = str(asked) if asked else _newest(registry, chart_repository(settings))
     if runs and _order(version) < _order(runs):
         raise WillNot(f"k0rdent {runs} runs here, and does not go back to {version}")
-    return [K0rdentRelease(release_in(Chart.fetch(registry, TEMPLATES, version)))]
+    release = release_in(Chart.fetch(registry, TEMPLATES, version))
+    return [K0rdentRelease(release, settings.k0rdent.helm.namespace)]
 
 
 def release_in(chart: Chart) -> Manifest:

@@ -45,7 +45,7 @@ def test_k0rdent_goes_to_another_release_once_its_templates_are_there(machine: M
     for kind in ("charts", "managements", "managements"):
         run(machine, "k0s", "kubectl", "get", kind, "-A")
     assert running_version(host) == "1.2.3"
-    steps = [K0rdentRelease(RELEASE)]
+    steps = [K0rdentRelease(RELEASE, "kcm-system")]
     list(next(planned.change for planned in plan(host, steps)).make(host))
     machine.script(looks=2)
     told = [f"{each.planned.change.describe()}: {each.note}" for each in apply(host, plan(host, steps))]

@@ -35,6 +35,7 @@ its components again; if there is no such Release it says so.
     chart_error        text: the Chart gets this as status.error and no version
     components         names of the Management's components, in the order in which they come up
     component_errors   {name: text}: this component does not succeed and tells this
+    template_errors    {name: text}: this template is not valid and tells this
     credential_errors  {name: text}: this Credential does not get ready and tells this
     webhook_down       true: whatever is applied, a webhook is asked that does not answer
     start_error        text: the service ends at its start with this
