@@ -68,8 +68,8 @@ class K0rdentRelease:
         yield from still(host, TemplatesValid(self.namespace), _TEMPLATES_PATIENCE)
 
 
-def running_version(host: Host) -> str:
-    """The version of k0rdent that the cluster of this host is to run.
+def running_release(host: Host) -> Object | None:
+    """The Release that k0rdent on the cluster of this host is to run; None where that is gone.
 
     Raises:
         WillNot: there is none, or this is not a controller that could tell.
@@ -79,8 +79,7 @@ def running_version(host: Host) -> str:
         raise WillNot("no cluster answers here: run this on a controller on which k0s runs")
     cluster = Cluster(host)
     name = _management(cluster).text("spec", "release")
-    release = cluster.find(RELEASES, name)
-    return "" if release is None else release.text("spec", "version")
+    return cluster.find(RELEASES, name)
 
 
 def still(host: Host, condition: Condition, patience: float) -> Iterator[Change]:

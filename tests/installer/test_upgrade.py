@@ -12,9 +12,10 @@ from installer.kube import Cluster, Manifest
 from installer.plan import apply, plan
 from installer.settings import Settings
 from installer.site import Wishes
-from installer.steps.k0rdent import K0rdentRelease, running_version
+from installer.steps.k0rdent import K0rdentRelease
 from installer.upgrade import k0rdent_steps, k0s_steps, release_in
 from installer.waiting import MANAGEMENT, MANAGEMENTS
+from tests.installer.sites import running_version
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import run, start_controller
 
