@@ -201,9 +201,10 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(duration: timedelta) -> str:
-    """As Go reads it; whole minutes where it is such."""
+    """As Go reads it; in whole hours or minutes where it is such."""
     seconds = int(duration.total_seconds())
-    return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if seconds % size == 0)
+    return f"{seconds // size}{unit}"
 
 
 Duration = Annotated[
