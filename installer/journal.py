@@ -18,7 +18,7 @@ from typing import Self
 from installer.changes import Replaced
 from installer.errors import InstallFailed
 from installer.host import Entry, Host
-from installer.paths import INSTALLER, K0S_UNITS, PRELOAD_STORE
+from installer.paths import INSTALLER, K0S_UNITS, KUBE_CACHE, PRELOAD_STORE
 
 JOURNAL = INSTALLER / "journal"
 _PRIVATE = 0o600
@@ -153,6 +153,7 @@ def has_begun_k0s(host: Host) -> bool:
 def close(host: Host) -> None:
     """Take the journal itself away, what a killed run left beside it, and the folders that were made for them."""
     host.remove_tree(PRELOAD_STORE)
+    host.remove_tree(KUBE_CACHE)
     made = [record.path for record in records(host) if record.is_of_the_journal]
     for file in host.entries(JOURNAL):
         host.remove(file)

@@ -28,7 +28,7 @@ REGISTRY = "192.0.2.10:5000"
 ADDRESS = "192.0.2.10"
 CA = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUTESTTESTTEST\n-----END CERTIFICATE-----\n"
 # What a machine does by itself while it runs; an installation neither makes it nor has to take it away.
-_ITS_OWN = ("standin", "run", "root")
+_ITS_OWN = ("standin", "run")
 
 
 def host_of(machine: Machine) -> Host:

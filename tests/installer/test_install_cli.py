@@ -114,6 +114,7 @@ def test_a_host_is_installed_from_the_registry_and_taken_back(
     assert hosts.read_text() == "# edited\n"
     k0rdentd("uninstall", "--force")
     assert tree(machine.root) == before
+    assert not (machine.root / "run/k0rdentd-kube-cache").exists()
 
 
 def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
