@@ -56,12 +56,12 @@ def require_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSourc
 def check_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSource | None = None) -> Iterator[Finding]:
     """What is missing; the list of `k0s` is exact, and charts name images that are not always used.
 
-    Without `k0s`, it is the one that an installation would take.
+    Without `k0s`, it is the one that an installation would take. Where a node joins, charts are not its concern.
 
     Raises:
         SourceUnusable: the registry cannot be asked.
     """
-    charts, broken = read_charts(remote, settings)
+    charts, broken = ([], []) if settings.join else read_charts(remote, settings)
     wanted = {
         image: [each.chart for each in charts if image in each.images] for each in charts for image in each.images
     }

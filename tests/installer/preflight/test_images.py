@@ -185,6 +185,8 @@ def test_an_installation_needs_the_images_of_k0s_and_is_told_of_the_others(regis
     told = require_images(host, remote, Settings(), unknown)
     assert wording(told, Severity.WARNING, "k0s' own images are not known") == 1
     assert wording(told, Severity.WARNING, "q.io/a/gone:2") == 1
+    joining = Settings.model_validate({"join": {"mode": "worker", "server": "192.0.2.1", "token": "t"}})
+    assert len(require_images(host, remote, joining, unknown)) == 1
 
 
 def wording(found: list[Finding], severity: Severity, part: str) -> int:
