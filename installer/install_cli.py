@@ -12,7 +12,7 @@ from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
 from installer.flavor import Flavor
 from installer.host import Host
-from installer.installation import anchored, chosen_join, install_steps
+from installer.installation import anchored, chosen_join, install_steps, replaces_own
 from installer.journal import JOURNAL
 from installer.lock import alone
 from installer.options import host_options, settings_here
@@ -110,15 +110,15 @@ def install(
     if not dry_run:
         require_root()
     settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
-    checks = not (dry_run or skip_preflight or has_begun(host))
-    if checks:
+    checks, begun = not (dry_run or skip_preflight), has_begun(host)
+    if checks and not begun:
         require_fit(facts_of(host, settings), settings)
     is_online = _is_online(settings) if online is None else online
     embedded = EmbeddedBinary.find()
     wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, embedded)
     joining = chosen_join(settings, mode if join else None, join=join)
     site = survey(host, settings, wishes)
-    if checks:
+    if checks and (not begun or replaces_own(host, site)):
         _look_for_images(host, site)
     steps = install_steps(host, site, joining)
     if dry_run:

@@ -42,8 +42,12 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
     """
     steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
     # Over another k0s of ours the order counts, as it does in an upgrade.
-    is_other = K0sHere.of(host).ours and installed_version(host) != site.k0s.version
-    return [InOrder(steps)] if is_other else steps
+    return [InOrder(steps)] if replaces_own(host, site) else steps
+
+
+def replaces_own(host: Host, site: Site) -> bool:
+    """Whether another k0s of our making is here."""
+    return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
 
 
 def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:

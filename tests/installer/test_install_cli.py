@@ -108,6 +108,9 @@ def test_a_host_is_installed_from_the_registry_and_taken_back(
     (installed,) = yaml.safe_load(mine.read_text())["spec"]["extensions"]["helm"]["charts"]
     assert installed["version"] == "1.10.0"
     assert "localhost" not in installed["values"]
+    k0rdentd.skip_preflight, before_it = False, tree(machine.root)
+    assert "lacks images of k0s" in k0rdentd("install", "--k0s-version", "1.33.4", "--replace-k0s", code=3)
+    assert tree(machine.root) == before_it
     hosts = machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
     hosts.write_text("# edited\n")
     assert f"left /{hosts.relative_to(machine.root)}" in k0rdentd("uninstall")
