@@ -121,7 +121,7 @@ def test_a_value_that_cannot_be_is_told_as_that_and_not_as_an_unknown_key(tmp_pa
     done = k0rdentd("config", "validate", file, "--json")
     told = {each["path"]: (each["what"], each["fix"]) for each in json.loads(done.stdout)["errors"]}
     assert set(told) == {"registry.port", "registry.workers", "registry.storage", "load.jobs"}
-    assert told["registry.port"] == ("'abc' is not a valid integer range.", "")
+    assert told["registry.port"] == ("'abc' is no whole number", "")
     assert not [each for each in told.values() if "unknown" in each[0] or each[1]]
 
 
@@ -147,7 +147,7 @@ join: {{mode: worker, server: localhost, tokenFile: token}}
     shown = json.loads(k0rdentd("config", "validate", file, "--json").stdout)
     account = "k0rdent.credentials"
     assert {each["path"]: each["what"] for each in shown["errors"]} == {
-        "registry.port": "'abc' is not a valid integer range.",
+        "registry.port": "'abc' is no whole number",
         "k0s.network.provider": "must be 'kuberouter', 'calico' or 'custom'",
         "k0s.network": "podCIDR 10.96.0.0/16 and serviceCIDR 10.96.0.0/12 overlap",
         f"{account}.aws[0].accessKeyID": "is a number and must be text",
