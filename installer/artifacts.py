@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from installer.binary import FileBinary, K0sSource
+from installer.binary import EmbeddedBinary, FileBinary, K0sSource
 from installer.bundle import bundled_k0s
-from installer.errors import WillNot
 from installer.host import Host
 from installer.joining import CA_FILE, ExportedFile
 from installer.k0s import installed_version
@@ -15,6 +14,7 @@ from installer.paths import CONTAINERD_DROPIN, K0S
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
+from installer.site import Wishes, find_k0s
 from installer.steps.containerd import dropin, hosts, hosts_file
 
 _SCRIPT = 0o755
@@ -36,11 +36,11 @@ def worker_files(settings: Settings, registry: Remote, version: K0sVersion) -> l
 
 
 @contextmanager
-def worker_k0s(host: Host, bundle: Path | None) -> Iterator[K0sSource]:
-    """The bundle's k0s, or the one of this host.
+def worker_k0s(host: Host, settings: Settings, registry: Remote, bundle: Path | None) -> Iterator[K0sSource]:
+    """The bundle's k0s; else the one of this host, or before an installation the one that it would take.
 
     Raises:
-        WillNot: there is neither.
+        SourceUnusable: there is none.
     """
     if bundle is not None:
         with bundled_k0s(host, bundle) as binary:
@@ -48,8 +48,9 @@ def worker_k0s(host: Host, bundle: Path | None) -> Iterator[K0sSource]:
         return
     version = installed_version(host)
     if version is None:
-        raise WillNot(f"there is no {K0S} to hand on: name the bundle with -b, or run this on a controller")
-    yield FileBinary(host.at(K0S), K0sVersion.parse(version))
+        yield find_k0s(host, settings, Wishes(embedded=EmbeddedBinary.find()), registry)
+    else:
+        yield FileBinary(host.at(K0S), K0sVersion.parse(version))
 
 
 def _template(name: str) -> bytes:

@@ -82,6 +82,8 @@ def _value(option: click.Option, value: object, context: click.Context, where: s
         raise ConfigurationInvalid(f"{where}: it takes {'values' if option.multiple else 'one value'}, not {value!r}")
     if isinstance(option.type, click.Path) and not all(isinstance(each, str) for each in said):
         raise ConfigurationInvalid(f"{where}: {value!r} is no path: put it in quotes if it is one")
+    if isinstance(option.type, click.types.IntParamType) and not all(_is_whole(each) for each in said):
+        raise ConfigurationInvalid(f"{where}: {value!r} is no whole number")
     if value is False and isinstance(option.type, click.Choice):  # YAML reads a bare `off` so
         said = ["off"]
     found = said if option.multiple else said[0]
@@ -90,6 +92,10 @@ def _value(option: click.Option, value: object, context: click.Context, where: s
     except click.BadParameter as error:
         raise ConfigurationInvalid(f"{where}: {error.message}") from error
     return found
+
+
+def _is_whole(value: object) -> bool:
+    return re.fullmatch(r"-?\d+", str(value)) is not None
 
 
 def camel(name: str) -> str:

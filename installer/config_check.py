@@ -6,17 +6,23 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import click
-from pydantic import BaseModel
 
 from installer.config import SECTIONS, ConfigurationInvalid, camel, option_defaults, read_config
-from installer.settings import Settings
+from installer.redaction import is_secret_key, masked
 from installer.settings_base import Remark
 from installer.settings_file import SettingsInvalid, parse_settings
 from registry.config import SettingInvalid, TlsSettings
+from registry.verification import is_url
 
 # The command that a section is for; None where there is none.
 Commands = Callable[[str], click.Command | None]
 _OTHERS = 0o077
+# Keys of files and folders that are read, beside those that end in `File`; and those looked for beside our own file.
+_READ = frozenset(
+    {"bundlePath", "cosignKey", "cosignSignature", "files", "htpasswd", "tlsCert", "tlsClientCa", "tlsKey"}
+)
+_ANCHORED = frozenset({"caFile", "tokenFile"})
+_FREE = "values"  # of a chart, whose keys mean what they like
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,13 @@ def check_file(path: Path, commands: Commands) -> Verdict:
     except ConfigurationInvalid as error:
         return Verdict((Remark("", " ".join(str(error).split())),))
     errors = [*_unknown_sections(sections, commands), *_wrong_options(sections, commands)]
+    remarks: tuple[Remark, ...]
     try:
-        loaded = parse_settings(sections, path)
+        remarks = parse_settings(sections, path).remarks
     except SettingsInvalid as error:
-        return Verdict((*errors, *error.problems))
-    settings = loaded.settings
-    return Verdict(tuple(errors), (*loaded.remarks, *_missing_files("", settings), *_open_secrets(path, settings)))
+        errors, remarks = [*errors, *error.problems], error.remarks
+    files = (remark for name, section in sections.items() for remark in _files(path.absolute().parent, name, section))
+    return Verdict(tuple(errors), (*remarks, *files, *_open_secrets(path, sections)))
 
 
 def _unknown_sections(sections: Mapping[str, object], commands: Commands) -> Iterator[Remark]:
@@ -85,6 +92,8 @@ def _convert(context: click.Context, key: str, value: object, found: dict[str, o
 
 
 def _contradictions(found: Mapping[str, object]) -> Iterator[Remark]:
+    if "htpasswd" not in found and "authenticated" in (found.get("push"), found.get("pull")):
+        yield Remark("registry.htpasswd", "'authenticated' needs users", "name a file of them")
     parts = {name.removeprefix("tls_"): found[name] for name in found if name.startswith("tls_")}
     plain = str(found["plain_http"]) if "plain_http" in found else None
     try:
@@ -93,18 +102,30 @@ def _contradictions(found: Mapping[str, object]) -> Iterator[Remark]:
         yield Remark("registry.tls", str(error))
 
 
-def _missing_files(path: str, section: BaseModel) -> Iterator[Remark]:
-    """Files that are named and are not here: the settings may be for another machine."""
-    for name, field in type(section).model_fields.items():
-        here = f"{path}.{field.alias or name}".removeprefix(".")
-        value = getattr(section, name)
-        for place, each in enumerate(value if isinstance(value, tuple) else (value,)):
-            if isinstance(each, BaseModel):
-                yield from _missing_files(f"{here}[{place}]" if isinstance(value, tuple) else here, each)
-            elif isinstance(each, Path) and not each.exists():
-                yield Remark(here, f"there is no {each} on this machine")
+def _files(folder: Path, place: str, value: object) -> Iterator[Remark]:
+    """Files that are named and are not here (the settings may be for another machine), or that others may read."""
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _files(folder, f"{place}[{number}]", each)
+    for key, below in value.items() if isinstance(value, Mapping) else ():
+        if key == _FREE:
+            continue
+        if _is_file(str(key)) and isinstance(below, str) and below and not is_url(below):
+            yield from _file(f"{place}.{key}", folder / below if key in _ANCHORED else Path(below), str(key))
+        yield from _files(folder, f"{place}.{key}", below)
 
 
-def _open_secrets(path: Path, settings: Settings) -> Iterator[Remark]:
-    if "**********" in settings.model_dump_json() and path.stat().st_mode & _OTHERS:
+def _is_file(key: str) -> bool:
+    return key in _READ or (key.endswith("File") and key != "pidFile")
+
+
+def _file(place: str, path: Path, key: str) -> Iterator[Remark]:
+    if not path.exists():
+        yield Remark(place, f"there is no {path} on this machine")
+    elif (key == "tlsKey" or is_secret_key(key.removesuffix("File"))) and path.stat().st_mode & _OTHERS:
+        yield Remark(place, f"{path} is a secret, and others may read it", f"chmod 0600 {path}")
+
+
+def _open_secrets(path: Path, sections: Mapping[str, object]) -> Iterator[Remark]:
+    if masked(sections) != sections and path.stat().st_mode & _OTHERS:
         yield Remark("", f"{path} holds secrets, and others may read it", f"chmod 0600 {path}, or name files of them")

@@ -7,17 +7,20 @@ from pathlib import Path
 from installer.certificates import Certificate, certificates
 from installer.errors import InstallFailed
 from installer.host import Host
+from installer.journal import JOURNAL, records
 from installer.k0s import installed_role
 from installer.ledger import missing_images
+from installer.paths import STARTED_WITH
 from installer.preflight import machine_checks, network_checks
 from installer.preflight.facts import Facts
 from installer.preflight.finding import Finding, fatal, note, warning
 from installer.settings import Settings
-from installer.status import State, status
+from installer.status import TRUSTED, State, status
 
 _GIB = 1024**3
 _SOON = timedelta(days=30)
 _TOLD = 20
+_UNDO = "'k0rdentd install --dry-run' shows what is different, and 'k0rdentd install' makes it as it was"
 # What can go wrong after an installation too.
 _CHECKS = (
     machine_checks.check_user,
@@ -36,6 +39,7 @@ def diagnose(host: Host, facts: Facts, settings: Settings) -> Iterator[Finding]:
             yield (fatal if installed else warning)(aspect.part, aspect.what, aspect.fix)
         elif aspect.state is State.ABSENT:
             yield note(aspect.part, aspect.what, "'k0rdentd install' installs it")
+    yield from _files(host)
     for check in _CHECKS:
         yield from check(facts, settings)
     yield from _space(facts)
@@ -43,6 +47,23 @@ def diagnose(host: Host, facts: Facts, settings: Settings) -> Iterator[Finding]:
     for certificate in certificates(host, roots, settings.airgap.registry.ca_file):
         yield from _validity(certificate, facts.now)
     yield from _missing(host, roots)
+
+
+def _files(host: Host) -> Iterator[Finding]:
+    """What an installation wrote, and somebody changed or took away since."""
+    if host.look(JOURNAL) is None:
+        return
+    if host.look(STARTED_WITH) is None:
+        yield warning("files", "an installation began here and was not finished", "'k0rdentd install' goes on with it")
+        return
+    for record in sorted(records(host), key=lambda each: each.path):
+        if record.is_gone(host) and record.path not in TRUSTED:  # of those the status tells
+            yield warning(
+                "files", f"{record.path} is gone since the installation", "'k0rdentd install' writes it again"
+            )
+        elif not record.is_ours(host):
+            what = f"{record.path} is not as the installation wrote it: somebody changed it"
+            yield warning("files", what, _UNDO)
 
 
 def _space(facts: Facts) -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def export_join_config(
     "--bundle-path",
     type=click.Path(path_type=Path, exists=True),
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
-    help="Take k0s out of this bundle; it is the one of this machine if left out.",
+    help="Take k0s out of this bundle; if left out it is the one of this machine, or else of the registry.",
 )
 @_overwrite
 @host_options
@@ -86,11 +86,12 @@ def export_worker_artifacts(
     settings = settings_here(context)
     folder = output.absolute()
     registry = find_registry(host, settings, node_address(host, settings))
-    with worker_k0s(host, bundle_path) as k0s:
+    with worker_k0s(host, settings, registry, bundle_path) as k0s:
         files = worker_files(settings, registry, k0s.version)
         write_files(host, folder, files, overwrite=overwrite)
         host.write(folder / "k0s", k0s.pieces(), _EXECUTABLE)
-    click.echo(f"k0s {k0s.version} and {len(files)} files in {folder}; its README.md says what to do with them")
+    where = f"k0s {k0s.version} out of {k0s.describe()}"
+    click.echo(f"{where} and {len(files)} files in {folder}; its README.md says what to do with them")
 
 
 def _expiry(text: str) -> str:

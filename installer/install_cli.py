@@ -12,21 +12,23 @@ from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
 from installer.flavor import Flavor
 from installer.host import Host
-from installer.installation import anchored, install_steps
+from installer.installation import anchored, chosen_join, install_steps, replaces_own
 from installer.journal import JOURNAL
 from installer.lock import alone
 from installer.options import host_options, settings_here
 from installer.plan import Planned, Step, apply, plan
 from installer.preflight.checks import require_fit
+from installer.preflight.completeness import require_images
 from installer.preflight_cli import facts_of
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
-from installer.site import Wishes
+from installer.site import Site, Wishes, survey
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters
 from registry.program import executable
 
 _ROUNDS = 3
+_TOLD = 10
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -82,7 +84,7 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
     "--skip-preflight",
     is_flag=True,
     envvar="K0RDENTD_SKIP_PREFLIGHT",
-    help="Begin even on a machine of which preflight tells something fatal.",
+    help="Begin even where preflight tells something fatal: of the machine, or of images that are missing.",
 )
 @host_options
 @click.pass_context
@@ -108,12 +110,17 @@ def install(
     if not dry_run:
         require_root()
     settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
-    if not (dry_run or skip_preflight or has_begun(host)):
+    checks, begun = not (dry_run or skip_preflight), has_begun(host)
+    if checks and not begun:
         require_fit(facts_of(host, settings), settings)
     is_online = _is_online(settings) if online is None else online
     embedded = EmbeddedBinary.find()
     wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, embedded)
-    steps = install_steps(host, settings, wishes, mode if join else None, join=join)
+    joining = chosen_join(settings, mode if join else None, join=join)
+    site = survey(host, settings, wishes)
+    if checks and (not begun or replaces_own(host, site)):
+        _look_for_images(host, site)
+    steps = install_steps(host, site, joining)
     if dry_run:
         show(host, plan(host, steps))
     else:
@@ -151,6 +158,21 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _look_for_images(host: Host, site: Site) -> None:
+    """Know that the registry has what k0s starts; what only charts name is told.
+
+    Raises:
+        WillNot: the registry does not have it.
+    """
+    if site.registry is None:
+        return
+    found = require_images(host, site.registry, site.settings, site.k0s)
+    for each in found[:_TOLD]:
+        click.echo(f"{each.severity}: {each.check}: {each}", err=True)
+    if len(found) > _TOLD:
+        click.echo(f"{len(found) - _TOLD} more warnings: 'k0rdentd preflight' lists them", err=True)
 
 
 def has_begun(host: Host) -> bool:

@@ -11,24 +11,43 @@ from installer.k0s import installed_version
 from installer.paths import STARTED_WITH
 from installer.plan import Step
 from installer.settings import Join, Settings
-from installer.site import Site, Wishes, survey
+from installer.site import Site
 from installer.upgrade import InOrder
 from installer.versions import K0sHere
 
 
-def install_steps(host: Host, settings: Settings, wishes: Wishes, mode: str | None, *, join: bool) -> Sequence[Step]:
-    """What there is to do for the first controller, or for a node that joins.
+def chosen_join(settings: Settings, mode: str | None, *, join: bool) -> Join | None:
+    """How this node is to join; None where it is to be the first one.
 
     Raises:
         ConfigurationInvalid: settings and command line do not go together.
-        SourceUnusable, WillNot: as `survey`.
     """
-    joining = _joining(settings, mode, join=join)
-    site = survey(host, settings, wishes)
+    if settings.join is None and join:
+        raise ConfigurationInvalid(
+            "there is no section 'join' in the configuration file: bring one from a controller, "
+            "where 'k0rdentd export-join-config' writes it"
+        )
+    if settings.join is not None and not join:
+        raise ConfigurationInvalid("the configuration file has a section 'join': add --join, or take it out")
+    if settings.join is not None and mode not in (None, settings.join.mode):
+        raise ConfigurationInvalid(f"--mode {mode} contradicts join.mode {settings.join.mode}, which the token is for")
+    return settings.join
+
+
+def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step]:
+    """What there is to do for the first controller, or for a node that joins.
+
+    Raises:
+        SourceUnusable: the token cannot be read.
+    """
     steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
     # Over another k0s of ours the order counts, as it does in an upgrade.
-    is_other = K0sHere.of(host).ours and installed_version(host) != site.k0s.version
-    return [InOrder(steps)] if is_other else steps
+    return [InOrder(steps)] if replaces_own(host, site) else steps
+
+
+def replaces_own(host: Host, site: Site) -> bool:
+    """Whether another k0s of our making is here."""
+    return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
 
 
 def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:
@@ -46,19 +65,6 @@ def anchored(settings: Settings, folder: Path) -> Settings:
         join = join.model_copy(update={"token_file": folder / join.token_file})
     airgap = settings.airgap.model_copy(update={"registry": access})
     return settings.model_copy(update={"airgap": airgap, "join": join})
-
-
-def _joining(settings: Settings, mode: str | None, *, join: bool) -> Join | None:
-    if settings.join is None and join:
-        raise ConfigurationInvalid(
-            "there is no section 'join' in the configuration file: bring one from a controller, "
-            "where 'k0rdentd export-join-config' writes it"
-        )
-    if settings.join is not None and not join:
-        raise ConfigurationInvalid("the configuration file has a section 'join': add --join, or take it out")
-    if settings.join is not None and mode not in (None, settings.join.mode):
-        raise ConfigurationInvalid(f"--mode {mode} contradicts join.mode {settings.join.mode}, which the token is for")
-    return settings.join
 
 
 def _token(join: Join) -> str:

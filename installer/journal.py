@@ -18,7 +18,7 @@ from typing import Self
 from installer.changes import Replaced
 from installer.errors import InstallFailed
 from installer.host import Entry, Host
-from installer.paths import INSTALLER, K0S_UNITS, PRELOAD_STORE
+from installer.paths import INSTALLER, K0S_UNITS, KUBE_CACHE, PRELOAD_STORE
 
 JOURNAL = INSTALLER / "journal"
 _PRIVATE = 0o600
@@ -96,7 +96,14 @@ class Record:
 
     def is_ours(self, host: Host) -> bool:
         """Whether what stands there is what we wrote, or nothing does, as far as that can be told."""
-        return None in self.written or (host.digest(self.path) or "") in ("", *self.written)
+        if None in self.written:
+            return True
+        now = host.look(self.path)
+        return now is None or (now.kind == "file" and host.digest(self.path) in self.written)
+
+    def is_gone(self, host: Host) -> bool:
+        """Whether a file that we wrote is there no more, and we did not take it away."""
+        return any(self.written) and "" not in self.written and host.look(self.path) is None
 
     def restore(self, host: Host) -> None:
         """Have the path be as it was; a folder of ours that others put something into stays."""
@@ -146,6 +153,7 @@ def has_begun_k0s(host: Host) -> bool:
 def close(host: Host) -> None:
     """Take the journal itself away, what a killed run left beside it, and the folders that were made for them."""
     host.remove_tree(PRELOAD_STORE)
+    host.remove_tree(KUBE_CACHE)
     made = [record.path for record in records(host) if record.is_of_the_journal]
     for file in host.entries(JOURNAL):
         host.remove(file)

@@ -11,13 +11,14 @@ from typing import Self
 
 from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown
 from installer.host import Host, Output
-from installer.paths import K0S
+from installer.paths import K0S, KUBE_CACHE
 
 MANAGER = "k0rdentd"
 Manifest = Mapping[str, object]
 """An object as it is written: apiVersion, kind, metadata and what it is to be."""
 
 _REQUEST = "--request-timeout=30s"
+_FOUND = ("--ignore-not-found", "--output=json")
 _BUSY = (
     "failed calling webhook",
     "connection refused",
@@ -168,7 +169,7 @@ class Cluster:
         if self.host.look(K0S) is None:
             return Output(1, "", "there is no k0s on this host")
         stdin = b"" if manifest is None else json.dumps(manifest).encode()
-        return self.host.run((str(K0S), "kubectl", _REQUEST, *words), stdin)
+        return self.host.run((*kubectl(self.host), _REQUEST, *words), stdin)
 
     def _one(self, output: Output, what: str) -> Object | None:
         text = self._checked(output, f"look at {what}")
@@ -183,7 +184,9 @@ class Cluster:
         raise _kind(output.errors)(f"cannot {doing}: {output.last_words}")
 
 
-_FOUND = ("--ignore-not-found", "--output=json")
+def kubectl(host: Host) -> tuple[str, ...]:
+    """The host's own, with a cache of ours: in root's home it would be left behind."""
+    return (str(K0S), "kubectl", f"--cache-dir={host.at(KUBE_CACHE)}")
 
 
 def title(manifest: Manifest) -> str:

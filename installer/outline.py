@@ -21,7 +21,7 @@ def first_controller(site: Site) -> list[Step]:
     k0rdent = site.settings.k0rdent
     return [
         *controller(site),
-        K0rdentRuns(site.k0rdent_version, k0rdent.helm.timeout.total_seconds()),
+        K0rdentRuns(site.k0rdent_version, k0rdent.helm.namespace, k0rdent.helm.timeout.total_seconds()),
         CloudCredentials(k0rdent.credentials, k0rdent.helm.namespace),
     ]
 

@@ -20,4 +20,5 @@ INSTALLER = STATE / "installer"
 STARTED_WITH = INSTALLER / "started-with.json"
 PRELOAD_STORE = INSTALLER / "preload"
 JOIN_TOKEN = INSTALLER / "join-token"
+KUBE_CACHE = Path("/run/k0rdentd-kube-cache")
 LOCK = Path("/run/k0rdentd-installer.lock")

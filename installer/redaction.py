@@ -11,6 +11,7 @@ named      what stands beside a key, an option or a variable that is called like
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 MASK = "**********"
 
@@ -49,10 +50,19 @@ _NAMED = re.compile(
 )
 _OPTION = re.compile(r"""(?P<key>--[\w-]+)(?P<between>\s+)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'-]\S*)""")
 _HARMLESS = frozenset({"", "true", "false", "null", "{", "[", "{}", "[]", "{},", "[],", MASK})
-# In a pod, a variable is a name and a value: here in one line, or in flow style.
-_VARIABLE = re.compile(
-    r"""(?P<before>\bname["']?\s*:\s*["']?(?P<key>[\w.-]+)["']?\s*,\s*["']?value["']?\s*:\s*)"""
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,}\]"'][^,}\]\n]*)"""
+# In a pod, a variable is a name and a value, in any order: here in one line, or in flow style, or in JSON as text.
+_Q = r"""\\*["']?"""
+_SCALAR = (
+    r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,{{}}\[\]"'\\][^,{{}}\[\]\n]*"""
+    r"""|(?P<{0}>\\+)"(?:(?!(?<!\\)(?P={0})").)*(?<!\\)(?P={0})")"""
+)
+_NAME = rf"""\bname{_Q}\s*:\s*{_Q}(?P<key>[\w.-]+){_Q}"""
+_VALUE = rf"""\bvalue{_Q}\s*:\s*"""
+# Not more than eight: else each name in a line of 400 KB would be followed to its end, which takes minutes.
+_OTHERS = rf"""(?:\s*,\s*{_Q}[\w.-]+{_Q}\s*:\s*{_SCALAR.format("other")}){{0,8}}?\s*,\s*{_Q}"""
+_VARIABLES = (
+    re.compile(rf"(?P<before>{_NAME}{_OTHERS}{_VALUE})(?P<value>{_SCALAR.format('said')})(?P<behind>)"),
+    re.compile(rf"(?P<before>{_VALUE})(?P<value>{_SCALAR.format('said')})(?P<behind>{_OTHERS}{_NAME})"),
 )
 _SHORTEST = 4  # what is shorter stands everywhere
 
@@ -99,15 +109,16 @@ class Redactor:
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         text = _PEM.sub(lambda match: match[1] + _PEM_WORD.sub(_without_word, match[2]), text)
-        text = _VARIABLE.sub(_without_value, text)
+        for variable in _VARIABLES:
+            text = variable.sub(_without_value, text)
         return "".join(_without_blocks(text.splitlines(keepends=True)))
 
 
 def _without_blocks(lines: Sequence[str]) -> Iterator[str]:
     """Each line with its secrets masked, and none of those that stand below a secret's key."""
     hiding: int | None = None
-    variable = False
-    for line in lines:
+    values = _secret_values(lines)
+    for number, line in enumerate(lines):
         text = line.rstrip("\r\n")
         depth = len(text) - len(text.lstrip(" "))
         listed = hiding is not None and depth >= hiding and text.lstrip().startswith("- ")
@@ -115,11 +126,45 @@ def _without_blocks(lines: Sequence[str]) -> Iterator[str]:
             yield (" " * max(depth, hiding + 1) + MASK if text.strip() else text) + line[len(text) :]
             continue
         match = _LINE.match(text)
-        key = match["key"].strip("\"'") if match else ""
-        secret = is_secret_key(key) or (variable and key == "value")
-        variable = match is not None and key == "name" and is_secret_key(match["value"].strip("\"', "))
+        secret = match is not None and (is_secret_key(_bare(match["key"])) or number in values)
         hiding = len(match["head"]) if match is not None and secret else None
         yield (_masked_line(match) if match is not None and secret else _masked_parts(text)) + line[len(text) :]
+
+
+@dataclass(slots=True)
+class _Mapping:
+    """One of lines, whose keys stand in the same column: is it called like a secret, and where are its values?"""
+
+    column: int
+    is_secret: bool = False
+    values: set[int] = field(default_factory=set)
+
+
+def _secret_values(lines: Iterable[str]) -> set[int]:
+    """The lines that say the value of a variable whose name, before it or behind it, is that of a secret."""
+    found: set[int] = set()
+    above: list[_Mapping] = []
+    for number, line in enumerate(lines):
+        text = line.rstrip()
+        depth = len(text) - len(text.lstrip(" "))
+        while text and above and above[-1].column > depth:
+            above.pop()
+        match = _LINE.match(text)
+        if match is None:
+            continue
+        column, key = len(match["head"]), _bare(match["key"])
+        if not above or above[-1].column < column:
+            above.append(_Mapping(column))
+        if key == "name":
+            above[-1].is_secret = is_secret_key(_bare(match["value"]))
+        elif key == "value":
+            above[-1].values.add(number)
+        found |= above[-1].values if above[-1].is_secret else set()
+    return found
+
+
+def _bare(text: str) -> str:
+    return text.strip("\"', ")
 
 
 def _masked_line(match: re.Match[str]) -> str:
@@ -140,8 +185,11 @@ def _without_word(match: re.Match[str]) -> str:
 
 
 def _without_value(match: re.Match[str]) -> str:
-    quote = match["value"][0] if match["value"][0] in "\"'" else ""
-    return f"{match['before']}{quote}{MASK}{quote}" if is_secret_key(match["key"]) else match[0]
+    if not is_secret_key(match["key"]):
+        return match[0]
+    value = match["value"]
+    quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[-1] in "\"'" else ""
+    return f"{match['before']}{quote}{MASK}{quote}{match['behind']}"
 
 
 def _without_named(match: re.Match[str]) -> str:

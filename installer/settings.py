@@ -185,12 +185,17 @@ class Join(Section):
     token: SecretStr | None = Field(default=None, description="What `k0s token create` printed; better in tokenFile.")
     token_file: Path | None = Field(default=None, description="A file of it, which nobody else may read.")
 
+    @field_validator("server")
+    @classmethod
+    def _refuse_own(cls, server: Host) -> Host:
+        if is_loopback(server):
+            raise ValueError(f"{server} is this machine: name a controller of the cluster to join")
+        return server
+
     @model_validator(mode="after")
-    def _check(self, info: ValidationInfo) -> Self:
+    def _check(self) -> Self:
         if (self.token is None) == (self.token_file is None):
             raise ValueError("needs either token or tokenFile")
-        if is_loopback(self.server):
-            raise ValueError(f"server {self.server} is this machine: name a controller of the cluster to join")
         return self
 
     def secret_token(self) -> str:

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from installer.settings_base import Section, camel, remark
-from installer.settings_types import ObjectName, is_placeholder
+from installer.settings_types import ObjectName, WebAddress, is_placeholder
 
 
 class Credential(Section):
@@ -73,7 +73,7 @@ class AzureCredential(Credential):
 class OpenStackCredential(Credential):
     """An application credential (the better way), or a user of a project."""
 
-    auth_url: str = Field(pattern=r"^https?://\S+$")
+    auth_url: WebAddress
     region: str
     application_credential_id: str | None = None
     application_credential_secret: SecretStr | None = None
@@ -111,8 +111,11 @@ class Credentials(Section):
     @model_validator(mode="after")
     def _check_names(self, info: ValidationInfo) -> Self:
         names = [each.name for each in self.all]
-        for name in sorted({each for each in names if names.count(each) > 1}):
-            raise ValueError(f"two credentials are called {name!r}: names are unique over all clouds")
+        twice = sorted({each for each in names if names.count(each) > 1})
+        if twice:
+            raise ValueError(
+                f"two credentials are called {' and '.join(map(repr, twice))}: names are unique over all clouds"
+            )
         for cloud in ("aws", "azure", "openstack"):
             for place, credential in enumerate(getattr(self, cloud)):
                 self._remark_placeholders(info, f"k0rdent.credentials.{cloud}[{place}]", credential)

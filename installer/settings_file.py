@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from installer.config import ConfigurationInvalid, read_config
 from installer.settings import Settings
 from installer.settings_base import Remark
+from installer.settings_mistakes import mistakes
 
 # What earlier versions read from the environment, and `K0RDENTD_REGISTRY_…` of the daemon beside it.
 _ENVIRONMENT = {
@@ -25,9 +24,9 @@ _KNOWN = frozenset(field.alias or name for name, field in Settings.model_fields.
 class SettingsInvalid(ConfigurationInvalid):
     """Keys of the configuration file cannot be used; all of them are named."""
 
-    def __init__(self, source: Path, problems: Sequence[Remark]) -> None:
+    def __init__(self, source: Path, problems: Sequence[Remark], remarks: Sequence[Remark] = ()) -> None:
         super().__init__(f"{source}: " + "; ".join(map(str, problems)))
-        self.problems = tuple(problems)
+        self.problems, self.remarks = tuple(problems), tuple(remarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,8 @@ def parse_settings(sections: Mapping[str, object], source: Path) -> Loaded:
     try:
         settings = Settings.model_validate(own, context=remarks)
     except ValidationError as error:
-        raise SettingsInvalid(source, sorted(_problem(each) for each in error.errors())) from error
+        problems = sorted(mistakes(own, remarks))
+        raise SettingsInvalid(source, problems, tuple(dict.fromkeys(remarks))) from error
     return Loaded(settings, tuple(dict.fromkeys(remarks)))
 
 
@@ -81,55 +81,3 @@ def _moved(sections: Mapping[str, object], remarks: list[Remark]) -> Mapping[str
         return sections
     remarks.append(Remark("credentials", "stands at the top; it is read as k0rdent.credentials", "move it there"))
     return {**sections, "k0rdent": {**k0rdent, "credentials": sections["credentials"]}}
-
-
-def _problem(error: ErrorDetails) -> Remark:
-    path = _path(error["loc"])
-    match error["type"]:
-        case "extra_forbidden":
-            return Remark(path, "unknown key", _suggestion(error["loc"]))
-        case "missing":
-            return Remark(path, "is missing")
-        case "string_type" if isinstance(error["input"], int | float):
-            return Remark(path, f"{error['input']} is a number and must be text", "put it in quotes")
-        case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
-            return Remark(path, "must be a mapping of keys")
-    said = error["msg"].removeprefix("Value error, ")
-    return Remark(path, said[:1].lower() + said[1:] if said.startswith("Input ") else said)
-
-
-def _path(loc: Sequence[str | int]) -> str:
-    """`a.b[0].c`; the arms of unions, which pydantic names too, are no keys."""
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part.isidentifier() and not part.startswith("IPv"):
-            text += f".{part}"
-    return text.removeprefix(".")
-
-
-def _suggestion(loc: Sequence[str | int]) -> str:
-    """What may have been meant, of the keys that are known there."""
-    known = sorted(_keys(loc[:-1]))
-    near = get_close_matches(str(loc[-1]), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-
-
-def _keys(loc: Sequence[str | int]) -> set[str]:
-    """The keys of the section at that place."""
-    model: type[BaseModel] = Settings
-    for part in loc:
-        if isinstance(part, str):
-            model = next(
-                _section(field.annotation) for name, field in model.model_fields.items() if field.alias == part
-            )
-    return {field.alias or name for name, field in model.model_fields.items()}
-
-
-def _section(annotation: object) -> type[BaseModel]:
-    """The model in `Model`, `Model | None` or `tuple[Model, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    arms = getattr(annotation, "__args__", ())
-    return next(arm for arm in arms if isinstance(arm, type) and issubclass(arm, BaseModel))

@@ -1,12 +1,12 @@
 """`k0s`: the Kubernetes distribution, its API, networks and storage."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network
 from typing import Literal, Self
 
 from pydantic import Field, IPvAnyAddress, SecretStr, ValidationInfo, field_validator, model_validator
 
 from installer.settings_base import Section, remark
-from installer.settings_types import Host, K0sVersion
+from installer.settings_types import Addresses, Host, K0sVersion
 
 OWN_ADDRESS = "this machine's own address is used; leave the key out"
 
@@ -36,10 +36,10 @@ class Network(Section):
     """The cluster's own networks."""
 
     provider: Literal["kuberouter", "calico", "custom"] = "kuberouter"
-    pod_cidr: IPv4Network | IPv6Network = Field(
+    pod_cidr: Addresses = Field(
         default=IPv4Network("10.244.0.0/16"), description="Addresses of pods; must be free at this site."
     )
-    service_cidr: IPv4Network | IPv6Network = Field(
+    service_cidr: Addresses = Field(
         default=IPv4Network("10.96.0.0/12"), description="Addresses of services; must be free at this site."
     )
     cluster_domain: Host = Field(default=Host("cluster.local"), description="Domain of the services.")

@@ -3,9 +3,10 @@
 import ipaddress
 import re
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, PlainSerializer, SecretStr, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from registry.config import DEFAULT_PORT
@@ -13,6 +14,7 @@ from registry.config import DEFAULT_PORT
 _K0S = re.compile(r"v?(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)(?:[+_-]k0s\.(\d+))?")
 _SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+_URL = re.compile(r"^https?://\S+$")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 # Kubernetes ends names at 253; what belongs to a credential is called NAME-identity-resource-template.
@@ -144,6 +146,31 @@ class ObjectName(_Text):
         return cls(text)
 
 
+def check_web_address(text: str) -> str:
+    """Where a service of the web answers.
+
+    Raises:
+        ValueError: it is no such address; it may hold a password, so it is not told.
+    """
+    if not _URL.fullmatch(text):
+        raise ValueError("must begin with https:// or http://, and have no spaces")
+    return text
+
+
+def parse_network(value: object) -> object:
+    """`10.244.0.0/16`, as a network begins.
+
+    Raises:
+        ValueError: it is no network.
+    """
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ipaddress.ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no network ({error}); they look like 10.244.0.0/16") from error
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine, and no pod on it, reaches itself under that name."""
     try:
@@ -174,9 +201,10 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(duration: timedelta) -> str:
-    """As Go reads it; whole minutes where it is such."""
+    """As Go reads it; in whole hours or minutes where it is such."""
     seconds = int(duration.total_seconds())
-    return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if seconds % size == 0)
+    return f"{seconds // size}{unit}"
 
 
 Duration = Annotated[
@@ -185,6 +213,15 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+h)?(\d+m)?(\d+s)?$"}),
 ]
+
+
+WebAddress = Annotated[
+    str, AfterValidator(check_web_address), WithJsonSchema({"type": "string", "pattern": _URL.pattern})
+]
+"""As text, since it is written out again."""
+
+Addresses = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
+"""All of a network."""
 
 
 def _bracketed(host: str) -> str:

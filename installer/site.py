@@ -68,7 +68,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     address = node_address(host, settings)
     registry = None if wishes.online else find_registry(host, settings, address)
     here = K0sHere.of(host)
-    k0s = _k0s(host, settings, wishes, registry, here)
+    k0s = find_k0s(host, settings, wishes, registry)
     check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=has_begun_k0s(host))
     version = _k0rdent_version(host, settings, wishes, registry)
     chart = None if registry is None else Chart.fetch(registry, chart_repository(settings), version)
@@ -103,6 +103,29 @@ def find_registry(host: Host, settings: Settings, address: str) -> Remote:
     return remote
 
 
+def find_k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None) -> K0sSource:
+    """The k0s that is to be installed.
+
+    Raises:
+        SourceUnusable: it cannot be had.
+        WillNot: there is one that does not tell its version.
+    """
+    asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
+    if registry is not None:
+        preferred = K0sHere.of(host).version or (embedded.version if embedded else None)
+        asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
+    elif asked is None and embedded is not None:
+        asked = embedded.version
+    if asked is None:
+        raise SourceUnusable(f"{_ONLINE} k0s is needed: set k0s.version, such as v1.32.8+k0s.0, {_OR_AIRGAP}")
+    if wishes.k0s_binary is not None:
+        return _file(host, wishes.k0s_binary, asked)
+    if embedded is not None and embedded.version == asked:
+        return embedded
+    architecture = host.architecture()
+    return DownloadedBinary(asked, architecture) if registry is None else ImageBinary(registry, asked, architecture)
+
+
 def chart_repository(settings: Settings) -> str:
     """Where the registry has k0rdent's chart: bundles have all charts in one place."""
     return f"charts/{settings.k0rdent.helm.chart.rpartition('/')[2]}"
@@ -128,23 +151,6 @@ def _own_port(settings: Settings) -> int:
     said = settings.airgap.registry.address
     port = settings.registry.get("port")
     return said.port if said else port if isinstance(port, int) else DEFAULT_PORT
-
-
-def _k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None, here: K0sHere) -> K0sSource:
-    asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
-    if registry is not None:
-        preferred = here.version or (embedded.version if embedded else None)
-        asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
-    elif asked is None and embedded is not None:
-        asked = embedded.version
-    if asked is None:
-        raise SourceUnusable(f"{_ONLINE} k0s is needed: set k0s.version, such as v1.32.8+k0s.0, {_OR_AIRGAP}")
-    if wishes.k0s_binary is not None:
-        return _file(host, wishes.k0s_binary, asked)
-    if embedded is not None and embedded.version == asked:
-        return embedded
-    architecture = host.architecture()
-    return DownloadedBinary(asked, architecture) if registry is None else ImageBinary(registry, asked, architecture)
 
 
 def _file(host: Host, path: Path, version: K0sVersion) -> FileBinary:

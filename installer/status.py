@@ -13,7 +13,10 @@ from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
 from installer.settings import Settings
 from installer.site import chart_repository, find_registry, node_address
 from installer.steps.k0rdent import CHART
-from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady
+from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady, TemplatesValid
+
+TRUSTED = (REGISTRY_CA, CONTAINERD_DROPIN)
+"""Without these, no image comes from the registry."""
 
 
 class State(StrEnum):
@@ -67,7 +70,7 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
 def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
     if installed_role(host) is None:
         return
-    for path in (REGISTRY_CA, CONTAINERD_DROPIN):
+    for path in TRUSTED:
         if host.look(path) is None:
             yield Aspect("trust", State.TROUBLE, f"there is no {path}: pods' images cannot be pulled", _AGAIN)
 
@@ -96,7 +99,7 @@ def _node(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 def _k0rdent(host: Host, settings: Settings) -> Iterator[Aspect]:
     if installed_role(host) == "controller":
-        lacking = _k0rdent_lacks(host)
+        lacking = _k0rdent_lacks(host) or TemplatesValid(settings.k0rdent.helm.namespace).lacking(host)
         yield Aspect("k0rdent", State.TROUBLE if lacking else State.OK, lacking or "ready", _fix("k0rdent", lacking))
 
 

@@ -15,6 +15,7 @@ from installer.config import ConfigurationInvalid
 from installer.doctor import diagnose
 from installer.errors import InstallFailed
 from installer.host import K0RDENTD, Host, shown
+from installer.kube import kubectl
 from installer.paths import CONTAINERD_CONFIG, CONTAINERD_HOSTS, K0S, K0S_CONFIG, STARTED_WITH
 from installer.preflight.facts import Facts
 from installer.redaction import Redactor
@@ -44,11 +45,13 @@ _PROGRAMS: dict[str, Sequence[str]] = {
     "system/listeners.txt": ("ss", "-ltnp"),
     "k0s/status.json": (str(K0S), "status", "-o", "json"),
     "k0s/version.json": (str(K0S), "version", "--json"),
-    "cluster/nodes.txt": (str(K0S), "kubectl", "get", "nodes", "-o", "wide"),
-    "cluster/pods.txt": (str(K0S), "kubectl", "get", "pods", "--all-namespaces", "-o", "wide"),
-    "cluster/events.txt": (str(K0S), "kubectl", "get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
+}
+_OBJECTS: dict[str, Sequence[str]] = {
+    "nodes.txt": ("nodes", "-o", "wide"),
+    "pods.txt": ("pods", "--all-namespaces", "-o", "wide"),
+    "events.txt": ("events", "--all-namespaces", "--sort-by=.lastTimestamp"),
     **{
-        f"cluster/{kind.partition('.')[0]}.yaml": (str(K0S), "kubectl", "get", kind, "--all-namespaces", "-o", "yaml")
+        f"{kind.partition('.')[0]}.yaml": (kind, "--all-namespaces", "-o", "yaml")
         for kind in (
             "charts.helm.k0sproject.io",
             "managements.k0rdent.mirantis.com",
@@ -116,6 +119,8 @@ def collect(host: Host, settings: Settings, facts: Facts, config: Path) -> Itera
             yield from _file(host, path, f"files{path}")
     for name, argv in _PROGRAMS.items():
         yield _output(host, name, argv)
+    for name, words in _OBJECTS.items():
+        yield _output(host, f"cluster/{name}", (*kubectl(host), "get", *words))
     for unit in _UNITS:
         yield _output(host, f"logs/{unit}.status", ("systemctl", "status", "--no-pager", unit))
         yield _output(host, f"logs/{unit}.log", ("journalctl", "--no-pager", "-n", "20000", "-u", unit))

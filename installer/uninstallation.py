@@ -3,7 +3,7 @@
 from installer.errors import WillNot
 from installer.host import Host
 from installer.k0s import Status, has_peers
-from installer.paths import K0S
+from installer.kube import kubectl
 
 _CLUSTERS = "clusterdeployments.k0rdent.mirantis.com"
 
@@ -19,7 +19,7 @@ def check_clusters(host: Host) -> None:
     status = Status.of(host)
     if status is None or status.role != "controller" or has_peers(host):
         return
-    output = host.run((str(K0S), "kubectl", "get", _CLUSTERS, "--all-namespaces", "--output=name"))
+    output = host.run((*kubectl(host), "get", _CLUSTERS, "--all-namespaces", "--output=name"))
     names = output.text.split() if output.code == 0 else []
     if names:
         raise WillNot(

@@ -21,7 +21,7 @@ from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
 from installer.site import Wishes, chart_repository, find_registry, node_address, survey
-from installer.steps.k0rdent import K0rdentRelease, running_version, still
+from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.waiting import NodeReady
 
 TEMPLATES = "charts/kcm-templates"
@@ -90,13 +90,20 @@ def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[St
         WillNot: k0rdent is not installed, or would go back.
         SourceUnusable: the registry does not have it.
     """
-    runs = running_version(host)
+    running = running_release(host)
+    runs = "" if running is None else running.text("spec", "version")
     registry = find_registry(host, settings, node_address(host, settings))
     asked = wishes.k0rdent_version
     version = str(asked) if asked else _newest(registry, chart_repository(settings))
     if runs and _order(version) < _order(runs):
         raise WillNot(f"k0rdent {runs} runs here, and does not go back to {version}")
-    return [K0rdentRelease(release_in(Chart.fetch(registry, TEMPLATES, version)))]
+    # The one that runs is there already; the bundle that it came with need not be.
+    release: Manifest
+    if running is not None and runs == version:
+        release = {"apiVersion": running.text("apiVersion"), "kind": "Release", "metadata": {"name": running.name}}
+    else:
+        release = release_in(Chart.fetch(registry, TEMPLATES, version))
+    return [K0rdentRelease(release, settings.k0rdent.helm.namespace)]
 
 
 def release_in(chart: Chart) -> Manifest:

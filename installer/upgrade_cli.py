@@ -104,8 +104,9 @@ def _upgrade(
     if bundle is not None:
         _load(_loading(context, settings, bundle), dry_run=dry_run)
     found = steps(host, settings, wishes)
-    if dry_run:
-        show(host, plan(host, found))
+    planned = plan(host, found)
+    if dry_run or not planned:
+        show(host, planned)
         return
     with alone(host):
         carry_out(host, found)

@@ -1,5 +1,6 @@
 """What an installation waits for in the cluster: each says what is still lacking, component by component."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from installer.errors import ClusterRefuses, KindUnknown
@@ -9,6 +10,7 @@ from installer.kube import Cluster, Object
 
 MANAGEMENTS = "managements.k0rdent.mirantis.com"
 RELEASES = "releases.k0rdent.mirantis.com"
+TEMPLATES = "providertemplates.k0rdent.mirantis.com,clustertemplates.k0rdent.mirantis.com"
 CREDENTIALS = "credentials.k0rdent.mirantis.com"
 MANAGEMENT = "kcm"
 _CHARTS = "charts.helm.k0sproject.io"
@@ -133,6 +135,30 @@ class ManagementReady:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplatesValid:
+    """k0rdent has fetched every template of its own, for providers and for clusters, and takes it."""
+
+    namespace: str
+
+    def describe(self) -> str:
+        return "k0rdent's templates are valid"
+
+    def lacking(self, host: Host) -> str | None:
+        try:
+            found = Cluster(host).list(TEMPLATES)
+        except KindUnknown:
+            return "k0rdent has not defined its kinds yet"
+        except ClusterRefuses as error:
+            return str(error)
+        own = [each for each in found if each.namespace in ("", self.namespace)]
+        waiting = [each for each in own if each.part("status", "valid") is not True]
+        if not waiting:
+            return None
+        troubles = [f"{each.text('kind')} {each.name}: {_trouble_of_template(each)}" for each in waiting]
+        return f"{len(own) - len(waiting)} of {len(own)} templates are valid; {_some(troubles)}"
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialReady:
     """k0rdent takes a credential."""
 
@@ -161,9 +187,18 @@ def _components(management: Object) -> str | None:
     waiting = [name for name, each in components.items() if each.get("success") is not True]
     if not waiting:
         return None
-    troubles = [f"{name}: {_line(str(components[name].get('error') or 'not ready yet'))}" for name in waiting[:_TOLD]]
-    more = f"; and {len(waiting) - _TOLD} more" if len(waiting) > _TOLD else ""
-    return f"{len(components) - len(waiting)} of {len(components)} components are ready; {'; '.join(troubles)}{more}"
+    troubles = [f"{name}: {_line(str(components[name].get('error') or 'not ready yet'))}" for name in waiting]
+    return f"{len(components) - len(waiting)} of {len(components)} components are ready; {_some(troubles)}"
+
+
+def _trouble_of_template(template: Object) -> str:
+    return _line(template.text("status", "validationError")) or "its chart is not fetched yet"
+
+
+def _some(troubles: Sequence[str]) -> str:
+    """As many as one reads in a sentence."""
+    more = f"; and {len(troubles) - _TOLD} more" if len(troubles) > _TOLD else ""
+    return f"{'; '.join(troubles[:_TOLD])}{more}"
 
 
 def _number(version: str) -> str:

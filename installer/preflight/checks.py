@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from installer.errors import WillNot
 from installer.preflight import machine_checks as machine
 from installer.preflight import network_checks as network
 from installer.preflight.facts import Facts
-from installer.preflight.finding import Finding, Severity
+from installer.preflight.finding import Finding, Severity, refuse
 from installer.settings import Settings
 
 Check = Callable[[Facts, Settings], Iterator[Finding]]
@@ -43,7 +42,5 @@ def require_fit(facts: Facts, settings: Settings) -> None:
     Raises:
         WillNot: something does; tells all of it, and what to do.
     """
-    fatal = [each for each in findings(facts, settings) if each.severity is Severity.FATAL]
-    if fatal:
-        told = "".join(f"\n  {each.check}: {each.what}\n    → {each.fix}" for each in fatal)
-        raise WillNot(f"this machine will not do, and --skip-preflight would begin all the same:{told}")
+    found = [each for each in findings(facts, settings) if each.severity is Severity.FATAL]
+    refuse(found, "this machine will not do")

@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from installer.binary import REPOSITORY, ImageBinary
+from installer.binary import EmbeddedBinary, K0sSource
 from installer.chart import Chart
-from installer.errors import CommandFailed, SourceUnusable
+from installer.errors import CommandFailed, SourceUnusable, WillNot
 from installer.host import Host
 from installer.k0s import installed_version
 from installer.paths import K0S
 from installer.preflight.chart_images import ChartImages, chart_images
-from installer.preflight.finding import Finding, fatal, note, warning
+from installer.preflight.finding import Finding, Severity, fatal, note, refuse, warning
 from installer.preflight.images import ImageName
 from installer.remote import Remote
 from installer.settings import Settings
+from installer.site import Wishes, find_k0s
 from installer.values import airgap_values, merged
-from installer.versions import choose
 
 _CHARTS = "charts/"
 _AT_ONCE = 8
@@ -41,20 +41,36 @@ class Absence:
     wanted_by: tuple[str, ...]
 
 
-def check_images(host: Host, remote: Remote, settings: Settings) -> Iterator[Finding]:
-    """What is missing; k0s' list is exact, and charts name images that are not always used.
+def require_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSource) -> list[Finding]:
+    """Know that k0s finds all of its images, on this node's architecture; returns what else there is to say.
+
+    Raises:
+        WillNot: it does not; tells all of them.
+        SourceUnusable: the registry cannot be asked.
+    """
+    found = list(check_images(host, remote, settings, k0s))
+    refuse([each for each in found if each.severity is Severity.FATAL], f"{remote.address} lacks images of k0s")
+    return [each for each in found if each.severity is Severity.WARNING]
+
+
+def check_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSource | None = None) -> Iterator[Finding]:
+    """What is missing; the list of `k0s` is exact, and charts name images that are not always used.
+
+    Without `k0s`, it is the one that an installation would take. Where a node joins, charts are not its concern.
 
     Raises:
         SourceUnusable: the registry cannot be asked.
     """
-    charts, broken = read_charts(remote, settings)
+    charts, broken = ([], []) if settings.join else read_charts(remote, settings)
     wanted = {
         image: [each.chart for each in charts if image in each.images] for each in charts for image in each.images
     }
     try:
-        for image in system_images(host, remote, settings):
+        for image in system_images(
+            host, k0s or find_k0s(host, settings, Wishes(embedded=EmbeddedBinary.find()), remote)
+        ):
             wanted.setdefault(image, []).append(_SYSTEM)
-    except (SourceUnusable, CommandFailed) as error:
+    except (SourceUnusable, CommandFailed, WillNot) as error:
         yield warning("images", f"k0s' own images are not known: {error}", "bring a k0s of the bundle's version")
     for absence in missing_images(remote, host.architecture(), wanted):
         yield _told(absence)
@@ -95,27 +111,24 @@ def _images_of(remote: Remote, repository: str, tag: str, settings: Settings) ->
     return chart_images(chart.archive, place, values)
 
 
-def system_images(host: Host, remote: Remote, settings: Settings) -> list[ImageName]:
-    """What `k0s airgap list-images` prints: by the k0s of this host, or else by the one in the registry.
+def system_images(host: Host, k0s: K0sSource) -> list[ImageName]:
+    """What `k0s airgap list-images` prints: the k0s of this host, if it is of that version.
 
     Raises:
         SourceUnusable: there is no such k0s.
         CommandFailed: it does not tell.
     """
-    installed = installed_version(host)
-    if installed is not None and settings.k0s.version in (None, installed):
+    if installed_version(host) == k0s.version:
         return _listed(host, K0S)
-    version = choose(remote.tags(REPOSITORY), settings.k0s.version, None, remote.address)
     try:
         with TemporaryDirectory(prefix="k0rdentd-", dir=_ROOMY if _ROOMY.is_dir() else None) as folder:
             program = Path(folder) / "k0s"
             with program.open("wb") as file:
-                for piece in ImageBinary(remote, version, host.architecture()).pieces():
-                    file.write(piece)
+                file.writelines(k0s.pieces())
             program.chmod(0o700)
             return _listed(Host(environment=host.environment), program)
     except OSError as error:
-        raise CommandFailed(f"cannot write the registry's k0s into a temporary folder: {error.strerror}") from error
+        raise CommandFailed(f"cannot write k0s into a temporary folder: {error.strerror}") from error
 
 
 def _listed(host: Host, program: Path) -> list[ImageName]:

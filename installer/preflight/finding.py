@@ -1,7 +1,11 @@
 """What a check has to say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
+
+from installer.errors import WillNot
 
 
 class Severity(StrEnum):
@@ -35,3 +39,16 @@ def warning(check: str, what: str, fix: str) -> Finding:
 
 def note(check: str, what: str, fix: str = "") -> Finding:
     return Finding(check, Severity.NOTE, what, fix)
+
+
+def refuse(found: Sequence[Finding], why: str) -> None:
+    """Go on only if nothing was found.
+
+    Raises:
+        WillNot: something was; tells all of it, and each way out once.
+    """
+    told = ""
+    for fix, several in groupby(found, lambda each: each.fix):
+        told += "".join(f"\n  {each.check}: {each.what}" for each in several) + f"\n    → {fix}"
+    if told:
+        raise WillNot(f"{why}, and --skip-preflight would begin all the same:{told}")

@@ -17,6 +17,7 @@ from installer.waiting import (
     ManagementReady,
     NodeReady,
     ReleaseReady,
+    TemplatesValid,
 )
 
 CHART = "kcm"
@@ -26,9 +27,10 @@ _COMPONENTS_PATIENCE = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class K0rdentRuns:
-    """The node takes pods, k0s has installed the chart, and every component of k0rdent is well."""
+    """The node takes pods, k0s has installed the chart, and every component and template of k0rdent is well."""
 
     version: str
+    namespace: str
     patience: float
     """Seconds for the chart: pulling its images takes what it takes."""
     title: str = "k0rdent"
@@ -37,6 +39,7 @@ class K0rdentRuns:
         yield from still(host, NodeReady(), _NODE_PATIENCE)
         yield from still(host, ChartInstalled(CHART, self.version), self.patience)
         yield from still(host, ManagementReady(), _COMPONENTS_PATIENCE)
+        yield from still(host, TemplatesValid(self.namespace), _TEMPLATES_PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class K0rdentRelease:
     """
 
     release: Manifest = field(repr=False)
+    namespace: str
     title: str = "release of k0rdent"
 
     @property
@@ -61,10 +65,11 @@ class K0rdentRelease:
             patch = {"spec": {"release": self.name}}
             yield PatchObject(MANAGEMENTS, MANAGEMENT, patch, f"k0rdent goes to release {self.name}")
         yield from still(host, ManagementReady(self.name), _COMPONENTS_PATIENCE)
+        yield from still(host, TemplatesValid(self.namespace), _TEMPLATES_PATIENCE)
 
 
-def running_version(host: Host) -> str:
-    """The version of k0rdent that the cluster of this host is to run.
+def running_release(host: Host) -> Object | None:
+    """The Release that k0rdent on the cluster of this host is to run; None where that is gone.
 
     Raises:
         WillNot: there is none, or this is not a controller that could tell.
@@ -74,8 +79,7 @@ def running_version(host: Host) -> str:
         raise WillNot("no cluster answers here: run this on a controller on which k0s runs")
     cluster = Cluster(host)
     name = _management(cluster).text("spec", "release")
-    release = cluster.find(RELEASES, name)
-    return "" if release is None else release.text("spec", "version")
+    return cluster.find(RELEASES, name)
 
 
 def still(host: Host, condition: Condition, patience: float) -> Iterator[Change]:

@@ -51,7 +51,10 @@ class Trust:
     def changes(self, host: Host) -> Iterator[Change]:
         yield from ensure_file(host, REGISTRY_CA, self.ca)
         store = trust_store(host)
-        if store is not None and not _trusts(host, store, self.ca):
+        if store is None:
+            return
+        is_gone = _is_ours(host, store) and host.read(store.anchor) != self.ca
+        if is_gone or not _trusts(host, store, self.ca):
             yield from ensure_file(host, store.anchor, self.ca)
             yield Run(store.program, "the host's list of trusted CAs is made anew")
 
@@ -66,7 +69,7 @@ class Distrust:
         store, ca = trust_store(host), host.read(REGISTRY_CA)
         if store is None or ca is None or not _trusts(host, store, ca):
             return
-        if any(record.path == store.anchor and record.before is None for record in records(host)):
+        if _is_ours(host, store):
             yield RemoveFile(store.anchor)
             yield Run(store.anew, "the host's list of trusted CAs is made anew")
 
@@ -74,6 +77,11 @@ class Distrust:
 def trust_store(host: Host) -> TrustStore | None:
     """How this host keeps the CAs that it trusts; None where it does so in no way that we know."""
     return next((store for store in _STORES if host.has(store.program[0])), None)
+
+
+def _is_ours(host: Host, store: TrustStore) -> bool:
+    """Whether an installation put the CA there, and not somebody else before."""
+    return any(record.path == store.anchor and record.before is None for record in records(host))
 
 
 def _trusts(host: Host, store: TrustStore, ca: bytes) -> bool:

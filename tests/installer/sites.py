@@ -20,6 +20,7 @@ from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
 from installer.site import Site
+from installer.steps.k0rdent import running_release
 from installer.values import airgap_values
 from tests.installer.standin.machine import Machine
 
@@ -27,7 +28,7 @@ REGISTRY = "192.0.2.10:5000"
 ADDRESS = "192.0.2.10"
 CA = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUTESTTESTTEST\n-----END CERTIFICATE-----\n"
 # What a machine does by itself while it runs; an installation neither makes it nor has to take it away.
-_ITS_OWN = ("standin", "run", "root")
+_ITS_OWN = ("standin", "run")
 
 
 def host_of(machine: Machine) -> Host:
@@ -85,6 +86,13 @@ def k0s(machine: Machine, version: str) -> FileBinary:
     file.write_bytes(machine.k0s_program(version))
     file.chmod(0o755)
     return FileBinary(file, K0sVersion.parse(version))
+
+
+def running_version(host: Host) -> str:
+    """Of k0rdent."""
+    release = running_release(host)
+    assert release is not None
+    return release.text("spec", "version")
 
 
 def tree(root: Path) -> dict[str, str]:

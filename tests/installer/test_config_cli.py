@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from installer.config_check import check_file
 from installer.redaction import MASK, masked
 from installer.settings import Settings
 from installer.settings_base import Section
 from installer.settings_file import SettingsInvalid, parse_settings
+from registry.cli import registry
 from tests.conftest import k0rdentd
 
 SHIPPED = Path(__file__).parent.parent.parent / "config" / "k0rdentd.yaml"
@@ -119,8 +121,77 @@ def test_a_value_that_cannot_be_is_told_as_that_and_not_as_an_unknown_key(tmp_pa
     done = k0rdentd("config", "validate", file, "--json")
     told = {each["path"]: (each["what"], each["fix"]) for each in json.loads(done.stdout)["errors"]}
     assert set(told) == {"registry.port", "registry.workers", "registry.storage", "load.jobs"}
-    assert told["registry.port"] == ("'abc' is not a valid integer range.", "")
+    assert told["registry.port"] == ("'abc' is no whole number", "")
     assert not [each for each in told.values() if "unknown" in each[0] or each[1]]
+
+
+def test_one_round_tells_what_stands_behind_other_mistakes(tmp_path: Path) -> None:
+    key, file = tmp_path / "key", tmp_path / "c.yaml"
+    key.touch()
+    key.chmod(0o640)
+    file.write_text(f"""
+registry: {{port: abc, htpasswd: /none/users, files: /none/files, tls: files, tlsCert: /none/cert, tlsKey: {key}}}
+load: {{cosignKey: /none/cosign.pub}}
+k0s: {{api: {{address: 0.0.0.0}}, network: {{provider: flannel, podCIDR: 10.96.0.0/16}}}}
+k0rdent:
+  helm: {{values: {{someFile: /none}}}}
+  credentials:
+    aws:
+    - {{name: a, accessKeyID: 5, secretAccessKeyFile: /none/secret}}
+    - {{name: b, accessKeyIDFile: {key}, secretAccessKey: x, sessionTokn: x}}
+    azure:
+    - {{name: c, tenantID: x}}
+    - {{name: b, clientID: x, clientSecret: x, tenantID: x, x: x}}
+join: {{mode: worker, server: localhost, tokenFile: token}}
+""")
+    shown = json.loads(k0rdentd("config", "validate", file, "--json").stdout)
+    account = "k0rdent.credentials"
+    assert {each["path"]: each["what"] for each in shown["errors"]} == {
+        "registry.port": "'abc' is no whole number",
+        "k0s.network.provider": "must be 'kuberouter', 'calico' or 'custom'",
+        "k0s.network": "podCIDR 10.96.0.0/16 and serviceCIDR 10.96.0.0/12 overlap",
+        f"{account}.aws[0].accessKeyID": "is a number and must be text",
+        f"{account}.aws[1].sessionTokn": "unknown key",
+        f"{account}.azure[0]": "needs either clientSecret or clientSecretFile",
+        f"{account}.azure[0].clientID": "is missing",
+        f"{account}.azure[1].x": "unknown key",
+        account: "two credentials are called 'b': names are unique over all clouds",
+        "join.server": "localhost is this machine: name a controller of the cluster to join",
+    }
+    told = {each["path"]: each["what"] for each in shown["warnings"]}
+    assert {path for path, what in told.items() if what.startswith("there is no")} == {
+        "registry.htpasswd",
+        "registry.files",
+        "registry.tlsCert",
+        "load.cosignKey",
+        f"{account}.aws[0].secretAccessKeyFile",
+        "join.tokenFile",
+    }
+    open_files = {path for path, what in told.items() if "others may read it" in what}
+    assert open_files == {"registry.tlsKey", f"{account}.aws[1].accessKeyIDFile", ""}
+    assert set(told) - open_files >= {"k0s.api.address"}
+    key.chmod(0o600)
+    assert str(key) not in k0rdentd("config", "validate", file).stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "what"),
+    [
+        ({"airgap": {"mirrors": "quay.io"}}, "must be a list"),
+        ({"airgap": {"images": {"preload": "maybe"}}}, "must be true or false"),
+        ({"k0s": {"api": {"port": 70000}}}, "must be 65535 at most"),
+        ({"k0s": {"network": {"podCIDR": "10.244.0.1/16"}}}, "'10.244.0.1/16' is no network (10.244.0.1/16 has host"),
+        ({"k0s": {"network": {"serviceCIDR": 5}}}, "5 is no network"),
+        ({"k0s": {"api": {"sans": [[]]}}}, "must be text"),
+        ({"logLevel": "loud"}, "must be 'debug', 'info', 'warning' or 'error'"),
+        ({"registry": {"push": "authenticated"}}, "'authenticated' needs users"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(tmp_path: Path, section: dict[str, object], what: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump(section))
+    (found,) = check_file(file, {"registry": registry}.get).errors
+    assert found.what.startswith(what)
 
 
 def test_mirrors_are_hosts() -> None:

@@ -42,8 +42,9 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
     first("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", "--expiry", "2h")
     exported = machine.root / "root/join"
+    assert "The tokens work for 2h." in (exported / "README").read_text()
     assert "--overwrite" in first("export-join-config", "-o", "/root/join", code=3)
-    assert ("k0s", "token", "create", "--role", "worker", "--expiry", "120m") in machine.calls()
+    assert ("k0s", "token", "create", "--role", "worker", "--expiry", "2h") in machine.calls()
     for file in exported.iterdir():
         private = "token" in file.name or file.suffix == ".yaml"
         assert stat.S_IMODE(file.stat().st_mode) == (0o600 if private else 0o644), file.name
@@ -66,6 +67,15 @@ def joined_config(machine: Machine) -> object:
     document = yaml.safe_load((machine.root / "etc/k0s/k0s.yaml").read_text())
     del document["spec"]["api"]["address"], document["spec"]["storage"]["etcd"]["peerAddress"]
     return document
+
+
+def test_before_an_installation_a_worker_gets_the_k0s_that_it_would_take(machine: Machine, registry: Server) -> None:
+    host_of(machine)
+    installer = Installer(machine, registry)
+    told = installer("export-worker-artifacts", "-o", "/root/worker")
+    assert f"k0s v1.33.4+k0s.0 out of 127.0.0.1:{registry.port}/k0sproject/k0s:v1.33.4-k0s.0" in told
+    assert (machine.root / "root/worker/k0s").read_bytes() == machine.k0s_program("1.33.4")
+    assert (machine.root / "root/worker/k0s").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_worker_can_do_without_k0rdentd(machine: Machine, registry: Server) -> None:

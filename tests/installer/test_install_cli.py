@@ -1,6 +1,8 @@
 """The commands against a real registry that has a bundle's k0s and chart, on a machine that is a folder."""
 
+import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 
@@ -13,7 +15,7 @@ from installer.lock import alone
 from registry.storage.store import Store
 from tests.conftest import COMMAND, Server, serving
 from tests.images import publish
-from tests.installer.preflight.machines import lay_out, remove
+from tests.installer.preflight.machines import lay_out, remove, write
 from tests.installer.sites import host_of, tree
 from tests.installer.standin.machine import Machine
 
@@ -106,12 +108,16 @@ def test_a_host_is_installed_from_the_registry_and_taken_back(
     (installed,) = yaml.safe_load(mine.read_text())["spec"]["extensions"]["helm"]["charts"]
     assert installed["version"] == "1.10.0"
     assert "localhost" not in installed["values"]
+    k0rdentd.skip_preflight, before_it = False, tree(machine.root)
+    assert "lacks images of k0s" in k0rdentd("install", "--k0s-version", "1.33.4", "--replace-k0s", code=3)
+    assert tree(machine.root) == before_it
     hosts = machine.root / "etc/k0s/certs.d/quay.io/hosts.toml"
     hosts.write_text("# edited\n")
     assert f"left /{hosts.relative_to(machine.root)}" in k0rdentd("uninstall")
     assert hosts.read_text() == "# edited\n"
     k0rdentd("uninstall", "--force")
     assert tree(machine.root) == before
+    assert not (machine.root / "run/k0rdentd-kube-cache").exists()
 
 
 def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
@@ -184,3 +190,20 @@ def test_a_machine_that_will_not_do_is_refused(k0rdentd: Installer, machine: Mac
     k0rdentd("install", "--dry-run")
     assert tree(machine.root) == before
     assert "only v1.32.8" in k0rdentd("install", "--skip-preflight", "--k0s-version", "1.31.2", code=3)
+
+
+def test_images_that_the_registry_lacks_are_told_before_anything_is_changed(
+    k0rdentd: Installer, machine: Machine
+) -> None:
+    if shutil.disk_usage(machine.root).free < 30 << 30:
+        pytest.skip("the machine would be refused for its disk")
+    k0rdentd.skip_preflight = False
+    lay_out(machine.root)
+    write(machine.root, "etc/hosts", f"127.0.1.1 {socket.gethostname().lower()}\n")
+    before = tree(machine.root)
+    told = k0rdentd("install", "--k0s-version", "1.32.8", code=3)
+    assert "lacks images of k0s, and --skip-preflight would begin all the same" in told
+    assert "kube-proxy:v1.32.8 is not in the registry" in told  # of the k0s that is asked for, not of the newest
+    assert told.count("→") == 1
+    assert tree(machine.root) == before
+    assert "[1/" in k0rdentd("install", "--skip-preflight")

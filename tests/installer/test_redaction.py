@@ -21,6 +21,23 @@ env:
 - name: HOST
   value: kept-host
 flow: [{name: DB_PASSWORD, value: planted words}, {"name": "API_TOKEN", "value": "planted, quoted"}]
+behind:
+- value: planted words
+  name: DB_PASSWORD
+- value: |
+    planted
+
+    planted
+  name: DB_TOKEN
+- value: kept-first
+  name: HOST
+- name: API_KEY
+  about: kept-about
+  value: planted
+flowing: [{value: planted words, name: DB_PASSWORD}, {"value": "planted, \\"quoted", "x": 1, "name": "API_TOKEN"}]
+kept: [{value: kept-flow, name: HOST}, {name: DB_PASSWORD, x: kept-between, value: planted}]
+applied: '{"env":[{"value":"planted \\"x, planted","name":"DB_PASSWORD"},{"name":"DB_TOKEN","value":"planted"},
+  {"value":"kept-applied","name":"HOST"}]}'
 tls: |
   -----BEGIN RSA PRIVATE KEY-----
   planted
@@ -42,7 +59,10 @@ nested: {dbPass: planted, pw: "planted", compass: kept-north, bypass: kept-way, 
 compass: kept-south
 """
 DOCUMENT = yaml.safe_load(TEXT)
-KEPT = ("kept-host", "kept-after", "kept-north", "kept-way", "kept-through", "kept-south", "kept-z")
+KEPT = (
+    *("kept-first", "kept-about", "kept-flow", "kept-between", "kept-applied"),
+    *("kept-host", "kept-after", "kept-north", "kept-way", "kept-through", "kept-south", "kept-z"),
+)
 
 
 def diffed(text: str) -> str:
@@ -67,3 +87,8 @@ def test_lines_stay_lines_and_json_stays_json() -> None:
         shown = json.loads(Redactor().clean(json.dumps(DOCUMENT, indent=indent)))
         for tls in (shown["tls"], masked(DOCUMENT)["tls"]):  # type: ignore[index]
             assert tls.splitlines()[1:4] == [MASK, "", MASK]
+
+
+def test_a_long_line_full_of_names_comes_to_an_end() -> None:
+    shown = Redactor().clean('"name":"token","a":1,' * 20_000)
+    assert shown.count(MASK) == 0

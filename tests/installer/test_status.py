@@ -14,6 +14,7 @@ import yaml
 from bench.layout import chart
 from installer import outline
 from installer.host import Host
+from installer.paths import STARTED_WITH
 from installer.plan import apply, plan
 from installer.settings_file import load_settings
 from installer.status import Aspect, State, status
@@ -128,3 +129,23 @@ def test_the_doctor_finds_certificates_that_end_and_images_that_were_asked_for_i
     assert code == 1
     assert any("docker.io/library/gone:1" in each["what"] for each in found)
     assert not any("good.crt" in each["what"] for each in found)
+
+
+def test_the_doctor_finds_files_that_somebody_changed_or_took_away(config: Path, machine: Machine) -> None:
+    host = install(machine)
+    changed, gone = "etc/k0s/certs.d/quay.io/hosts.toml", "usr/local/share/ca-certificates/k0rdentd-registry.crt"
+    (machine.root / changed).write_text("# mine\n")
+    (machine.root / gone).unlink()
+    found = files_told(config, machine)
+    assert set(found) == {f"/{changed} is not as the installation wrote it", f"/{gone} is gone since the installation"}
+    assert all("'k0rdentd install'" in fix for fix in found.values())
+    list(apply(host, plan(host, outline.controller(site(machine)))))
+    assert files_told(config, machine) == {}
+    host.remove(STARTED_WITH)
+    assert set(files_told(config, machine)) == {"an installation began here and was not finished"}
+
+
+def files_told(config: Path, machine: Machine) -> dict[str, str]:
+    """What the doctor says of files, and the way out."""
+    _, shown = asked("doctor", config, machine)
+    return {each["what"].partition(":")[0]: each["fix"] for each in shown["findings"] if each["check"] == "files"}

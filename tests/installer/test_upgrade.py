@@ -12,9 +12,10 @@ from installer.kube import Cluster, Manifest
 from installer.plan import apply, plan
 from installer.settings import Settings
 from installer.site import Wishes
-from installer.steps.k0rdent import K0rdentRelease, running_version
+from installer.steps.k0rdent import K0rdentRelease
 from installer.upgrade import k0rdent_steps, k0s_steps, release_in
 from installer.waiting import MANAGEMENT, MANAGEMENTS
+from tests.installer.sites import running_version
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import run, start_controller
 
@@ -45,7 +46,7 @@ def test_k0rdent_goes_to_another_release_once_its_templates_are_there(machine: M
     for kind in ("charts", "managements", "managements"):
         run(machine, "k0s", "kubectl", "get", kind, "-A")
     assert running_version(host) == "1.2.3"
-    steps = [K0rdentRelease(RELEASE)]
+    steps = [K0rdentRelease(RELEASE, "kcm-system")]
     list(next(planned.change for planned in plan(host, steps)).make(host))
     machine.script(looks=2)
     told = [f"{each.planned.change.describe()}: {each.note}" for each in apply(host, plan(host, steps))]

@@ -9,7 +9,7 @@ import yaml
 from bench.archive import files
 from bench.layout import chart, image, layer
 from installer import outline
-from installer.changes import Run
+from installer.changes import Run, Wait
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.k0s import Status
@@ -18,13 +18,12 @@ from installer.plan import Step, apply, plan
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
-from installer.steps.k0rdent import running_version
 from installer.upgrade import k0rdent_steps, k0s_steps
 from installer.waiting import NodeReady
 from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
 from tests.images import publish, small_image
-from tests.installer.sites import site
+from tests.installer.sites import running_version, site
 from tests.installer.standin.containerd import config_path
 from tests.installer.standin.machine import Machine
 
@@ -99,6 +98,9 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
         k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
     with pytest.raises(WillNot, match=r"k0rdent 1\.2\.3 runs here, and does not go back to 1\.2\.2"):
         k0rdent_steps(host, settings, Wishes(k0rdent_version=ChartVersion.parse("1.2.2")))
+    # What runs needs no bundle any more: the registry never had these templates.
+    same = k0rdent_steps(host, settings, Wishes(k0rdent_version=ChartVersion.parse("1.2.3")))
+    assert all(isinstance(each.change, Wait) for each in plan(host, same))
     file = tmp_path / "k0rdentd.yaml"
     file.write_text(yaml.safe_dump(config(registry)))
     environment = machine.environment | {"K0RDENTD_OWN_ADDRESS": "127.0.0.1", "K0RDENTD_PACE": "0.01"}
@@ -111,3 +113,4 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     done = k0rdentd(*command, env=environment)
     assert done.returncode == 0, done.stderr
     assert running_version(host) == "1.3.0"
+    assert k0rdentd(*command, env=environment).stdout == "nothing to do: all is as it should be\n"

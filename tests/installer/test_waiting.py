@@ -7,7 +7,8 @@ import pytest
 from installer.changes import Wait
 from installer.errors import WaitedInVain
 from installer.host import Host
-from installer.waiting import ChartInstalled, ManagementReady, NodeReady, ReleaseReady
+from installer.steps.k0rdent import K0rdentRuns
+from installer.waiting import ChartInstalled, ManagementReady, NodeReady, ReleaseReady, TemplatesValid
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import start_controller
 
@@ -62,3 +63,23 @@ def test_a_component_that_fails_is_told_by_name_and_may_recover(machine: Machine
     assert told[-1] == "1 of 3 components are ready; capi: denied by webhook; kcm: image not found"
     machine.script(component_errors={})
     list(Wait(ManagementReady(), LONG).make(host))
+
+
+def test_templates_are_waited_for_and_one_that_is_not_valid_is_told_by_name(machine: Machine, host: Host) -> None:
+    errors = {"aws-standalone-cp-1-0-0": "failed to pull chart: 404 Not Found"}
+    machine.script(looks=0, components=["kcm", "capi"], template_errors=errors)
+    start_controller(machine)
+    list(Wait(NodeReady(), LONG).make(host))
+    list(Wait(ChartInstalled("kcm", "1.2.3"), LONG).make(host))
+    list(Wait(ManagementReady(), LONG).make(host))
+    templates = TemplatesValid("kcm-system")
+    blocked = r"ClusterTemplate aws-standalone-cp-1-0-0: failed to pull chart: 404 Not Found; mend that"
+    with pytest.raises(
+        WaitedInVain, match=f"until k0rdent's templates are valid: 2 of 3 templates are valid; {blocked}"
+    ):
+        list(Wait(templates, SHORT).make(host))
+    assert TemplatesValid("elsewhere").lacking(host) is None  # those of others are theirs
+    (left,) = K0rdentRuns("1.2.3", "kcm-system", SHORT).changes(host)
+    assert left.describe().startswith("wait until k0rdent's templates are valid")
+    machine.script(template_errors={})
+    list(Wait(templates, LONG).make(host))

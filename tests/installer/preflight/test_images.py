@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from bench.archive import files
 from bench.layout import chart, image, index, layer
-from installer.errors import SourceUnusable
+from installer.binary import ImageBinary
+from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.preflight.chart_images import chart_images
-from installer.preflight.completeness import check_images
+from installer.preflight.completeness import check_images, require_images
 from installer.preflight.finding import Finding, Severity
 from installer.preflight.images import ImageName
 from installer.remote import Remote
 from installer.settings import Settings
+from installer.settings_types import K0sVersion
 from registry.storage.store import Store
 from tests.conftest import Server, serving
 from tests.images import publish, small_image
@@ -170,6 +172,21 @@ def test_what_the_registry_lacks_is_told_with_who_wants_it(registry: Server, hos
     assert wording(found, Severity.NOTE, "1 lines") == 1
     assert len(found) == 5
     assert not (host.root / "var/tmp").exists()
+
+
+def test_an_installation_needs_the_images_of_k0s_and_is_told_of_the_others(registry: Server, host: Host) -> None:
+    assert registry.ca is not None
+    remote = Remote(registry.host, registry.ca.read_bytes())
+    k0s = ImageBinary(remote, K0sVersion.parse("1.32.8"), host.architecture())
+    with pytest.raises(WillNot, match="lacks images of k0s") as refused:
+        require_images(host, remote, Settings(), k0s)
+    assert [each in str(refused.value) for each in (LACKING, FOREIGN, "gone")] == [True, True, False]
+    unknown = ImageBinary(remote, K0sVersion.parse("1.99.0"), host.architecture())
+    told = require_images(host, remote, Settings(), unknown)
+    assert wording(told, Severity.WARNING, "k0s' own images are not known") == 1
+    assert wording(told, Severity.WARNING, "q.io/a/gone:2") == 1
+    joining = Settings.model_validate({"join": {"mode": "worker", "server": "192.0.2.1", "token": "t"}})
+    assert len(require_images(host, remote, joining, unknown)) == 1
 
 
 def wording(found: list[Finding], severity: Severity, part: str) -> int:

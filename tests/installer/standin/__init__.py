@@ -23,7 +23,8 @@ machine has ended, so nothing is left of tests that were killed.
 for `looks` looks. /readyz; then the Node becomes Ready; a Chart gets its version (out of `spec.extensions.helm` of
 k0s.yaml; its file must exist); one named kcm or k0rdent* brings the kinds of k0rdent, a ready Release and the
 Management `kcm`; whose components succeed one after the other; a provider of clusters brings the kind of its
-identities; a Credential is ready when its identity exists. A Management whose `spec.release` is changed goes through
+identities; a template is valid; a Credential is ready when its identity exists.
+A Management whose `spec.release` is changed goes through
 its components again; if there is no such Release it says so.
 
 **Knobs**, all optional, by `machine.script(looks=2, …)` before or while it runs (the file standin/script.json):
@@ -35,6 +36,7 @@ its components again; if there is no such Release it says so.
     chart_error        text: the Chart gets this as status.error and no version
     components         names of the Management's components, in the order in which they come up
     component_errors   {name: text}: this component does not succeed and tells this
+    template_errors    {name: text}: this template is not valid and tells this
     credential_errors  {name: text}: this Credential does not get ready and tells this
     webhook_down       true: whatever is applied, a webhook is asked that does not answer
     start_error        text: the service ends at its start with this

@@ -28,6 +28,7 @@ class Script:
         "projectsveltos",
     )
     component_errors: dict[str, str] | None = None
+    template_errors: dict[str, str] | None = None
     credential_errors: dict[str, str] | None = None
     webhook_down: bool = False
     start_error: str = ""

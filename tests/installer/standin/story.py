@@ -4,6 +4,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -29,6 +30,8 @@ class Story:
             "releases": self._move_releases,
             "managements": self._move_management,
             "credentials": self._move_credentials,
+            "providertemplates": partial(self._move_templates, "ProviderTemplate"),
+            "clustertemplates": partial(self._move_templates, "ClusterTemplate"),
         }
 
     @property
@@ -156,6 +159,9 @@ class Story:
         release = _release_name(spec)
         self._need("Release", release, spec={"version": spec["version"]})
         config = yaml.safe_load(spec["values"] or "") or {}
+        for name in self.script.components:
+            self._need("ProviderTemplate", f"{name}-1-0-0")
+        self._need("ClusterTemplate", "aws-standalone-cp-1-0-0", spec["namespace"])
         self._need("Management", "kcm", spec={"release": release, "core": {"kcm": {"config": config}, "capi": {}}})
         ports = [{"name": "http", "port": _UI_PORT, "targetPort": _UI_PORT, "protocol": "TCP"}]
         labels = {"app.kubernetes.io/name": "k0rdent-ui", "app.kubernetes.io/instance": spec["releaseName"]}
@@ -168,6 +174,14 @@ class Story:
             name = release["metadata"]["name"]
             if not release.get("status", {}).get("ready") and self.is_due(f"release {name}"):
                 self._cluster.set_status(self._cluster.key("Release", name), {"ready": True})
+
+    def _move_templates(self, kind: str) -> None:
+        errors = self.script.template_errors or {}
+        for template in self._cluster.list(self._cluster.key(kind, "").kind):
+            name, namespace = template["metadata"]["name"], template["metadata"].get("namespace", "")
+            if not template.get("status", {}).get("valid") and self.is_due(f"template {name}"):
+                status = {"valid": False, "validationError": errors[name]} if name in errors else {"valid": True}
+                self._cluster.set_status(self._cluster.key(kind, name, namespace), status)
 
     def _move_management(self) -> None:
         key = self._cluster.key("Management", "kcm")

@@ -1,0 +1,142 @@
+"""Everything that is wrong with a document, at once, each in a sentence with its place.
+
+pydantic does not look at how keys go together while one of them is wrong. So what was found is taken out, and the rest
+is looked at again, until nothing more is found.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from installer.settings import Settings
+from installer.settings_base import Remark
+
+# What pydantic says in the words of Python.
+_WORDS = {
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type", "model_attributes_type"), "must be a mapping of keys"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+    "path_type": "must be a path",
+    "ip_any_address": "is no IP address",
+    "literal_error": "must be {expected}",
+    "less_than_equal": "must be {le} at most",
+    "greater_than_equal": "must be {ge} at least",
+}
+
+Place = tuple[str | int, ...]
+"""Keys, and numbers in lists, from the top of the document."""
+
+
+def mistakes(document: Mapping[str, object], remarks: list[Remark]) -> set[Remark]:
+    """All of them; what is noted about the rest is added to `remarks`."""
+    found: set[Remark] = set()
+    rest = _Rest(document)
+    while errors := {rest.place(each["loc"]): each for each in _errors(rest.left((), document), remarks)}:
+        found |= {_problem(error, place) for place, error in errors.items() if not rest.explains(error, place)}
+        rest = rest.without(errors)
+    return found
+
+
+def _errors(document: object, remarks: list[Remark]) -> Iterator[ErrorDetails]:
+    try:
+        Settings.model_validate(document, context=remarks)
+    except ValidationError as error:
+        yield from error.errors()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What is left of a document."""
+
+    document: Mapping[str, object]
+    gone: frozenset[Place] = frozenset()
+    put: frozenset[Place] = frozenset()
+    """Keys that were missing, and stand for the time being."""
+
+    def left(self, here: Place, value: object) -> object:
+        """A part of the document as it is now."""
+        if here in self.gone:
+            return {}
+        if isinstance(value, Mapping):
+            kept = {key: (*here, key) for key in value if (*here, key) not in self.gone}
+            more = {place[-1]: f"x{number}" for number, place in enumerate(self.put) if place[:-1] == here}
+            return {key: self.left(place, value[key]) for key, place in kept.items()} | more
+        if isinstance(value, list):
+            places = [((*here, number), each) for number, each in enumerate(value)]
+            return [self.left(place, each) for place, each in places if place not in self.gone]
+        return value
+
+    def place(self, loc: Place) -> Place:
+        """Where that is in the whole document; the arms of unions, which pydantic names too, are no keys."""
+        found: Place = ()
+        for part in loc:
+            if isinstance(part, int):
+                numbers = range(part + len(self.gone) + 1)
+                found = (*found, [each for each in numbers if (*found, each) not in self.gone][part])
+            elif part.isidentifier() and not part.startswith("IPv"):
+                found = (*found, part)
+        return found
+
+    def explains(self, error: ErrorDetails, place: Place) -> bool:
+        """Whether there is that mistake only because of what was taken out or put in."""
+        touched = self.gone | self.put
+        return place in touched or any(each[:-1] == place and str(each[-1]) in error["msg"] for each in touched if each)
+
+    def without(self, errors: Mapping[Place, ErrorDetails]) -> Self:
+        """Less, so that none of these is found again."""
+        missing = {place for place, error in errors.items() if error["type"] == "missing"} - self.put
+        vain = {place for place in errors if place in self.gone | self.put} - missing
+        gone = {place[:-1] if place in vain else place for place in errors.keys() - missing}
+        if self.gone >= gone and self.put >= missing:
+            gone = {()}
+        return type(self)(self.document, self.gone | gone, self.put | missing)
+
+
+def _problem(error: ErrorDetails, place: Place) -> Remark:
+    path = _path(place)
+    match error["type"]:
+        case "extra_forbidden":
+            return Remark(path, "unknown key", _suggestion(place))
+        case "missing":
+            return Remark(path, "is missing")
+        case "string_type" if isinstance(error["input"], int | float):
+            return Remark(path, "is a number and must be text", "put it in quotes")
+    said = _WORDS.get(error["type"])
+    return Remark(path, said.format(**error.get("ctx", {})) if said else error["msg"].removeprefix("Value error, "))
+
+
+def _path(place: Place) -> str:
+    """`a.b[0].c`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def _suggestion(place: Place) -> str:
+    """What may have been meant, of the keys that are known there."""
+    known = sorted(_keys(place[:-1]))
+    near = get_close_matches(str(place[-1]), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+
+
+def _keys(place: Place) -> set[str]:
+    """The keys of the section at that place."""
+    model: type[BaseModel] = Settings
+    for part in place:
+        if isinstance(part, str):
+            model = next(
+                _section(field.annotation) for name, field in model.model_fields.items() if field.alias == part
+            )
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _section(annotation: object) -> type[BaseModel]:
+    """The model in `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    arms = getattr(annotation, "__args__", ())
+    return next(arm for arm in arms if isinstance(arm, type) and issubclass(arm, BaseModel))
