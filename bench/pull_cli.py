@@ -136,6 +136,7 @@ def _drawings(found: Results, *, plots: bool | None) -> tuple[Drawings, str]:
     except BenchFailed as error:
         if plots:
             raise
-        click.echo(str(error), err=True)
-        return {}, str(error)
+        notice = f"{error}; this page was made without them"
+        click.echo(notice, err=True)
+        return {}, notice
     return drawn(found.figures), ""
