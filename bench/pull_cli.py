@@ -26,7 +26,7 @@ _OUTCOMES = {"holds": "holds", "fails": "DOES NOT HOLD", "tie": "too close to te
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.2), default=1.5, show_default=True, help="Of each measurement.")
+@click.option("--seconds", type=click.FloatRange(0.2), default=1.2, show_default=True, help="Of each measurement.")
 @click.option("--tls/--no-tls", default=None, help="HTTPS alone, or HTTP alone.  [default: both]")
 @click.option("--only", multiple=True, type=click.Choice(list(SECTIONS)), help="Measure this section; may repeat.")
 @click.option("--quick", is_flag=True, help="One short round of everything, within 3 minutes.")
