@@ -14,7 +14,7 @@ _HEAD_LIMIT = 4 * 1024
 _BODY_LIMIT = 64 * 1024
 _LIMIT = 16 * 1024 * 1024
 # About what a parsed request takes.
-_REQUEST_SIZE = 6 * 1024
+_REQUEST_SIZE = 2 * 1024
 _END = b"\r\n\r\n"
 _GOOD = frozenset(("200", "206"))
 

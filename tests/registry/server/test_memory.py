@@ -83,9 +83,9 @@ def test_without_an_index_to_watch_nothing_is_remembered() -> None:
 
 def test_the_oldest_make_room(store: Store) -> None:
     memory = Memory(store.index.version)
-    for number in range(3000):
+    for number in range(5000):
         asked(memory, get(f"/v2/a/manifests/{number}"))
-    assert asked(memory, get("/v2/a/manifests/2999"))
+    assert asked(memory, get("/v2/a/manifests/4999"))
     assert not asked(memory, get("/v2/a/manifests/0"))
 
 
