@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,8 @@ from bench.errors import BenchFailed
 from bench.fleet import FleetImage
 from bench.process import require, serving
 from bench.sample import Sample
+from bench.traffic.endpoint import TRUSTING
+from registry.transfer.transport import Security
 
 _PATIENCE = 60.0
 
@@ -23,9 +25,11 @@ class Foreign:
 
     name: str
     place: str
+    security: Security = TRUSTING
+    """Whom to trust at an address."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, security: Security = TRUSTING) -> Self:
         """Read NAME=URL or NAME=COMMAND.
 
         Raises:
@@ -36,7 +40,7 @@ class Foreign:
             raise BenchFailed(f"--peer {text}: give NAME=http://HOST:PORT, or NAME=COMMAND with {{port}} in it")
         if not place.startswith(("http://", "https://")) and "{port}" not in place:
             raise BenchFailed(f"--peer {text}: the command must say {{port}} where it takes the port to listen on")
-        return cls(name, place)
+        return cls(name, place, security)
 
 
 @contextmanager
@@ -49,13 +53,13 @@ def visited(foreign: Foreign, sample: Sample, folder: Path) -> Iterator[str]:
     with ExitStack() as stack:
         if foreign.place.startswith(("http://", "https://")):
             url = foreign.place.rstrip("/")
-            stack.callback(_forget, sample, url)
+            stack.callback(_forget, sample, url, foreign.security)
         else:
             own = folder / foreign.name
             own.mkdir()
             url = stack.enter_context(serving(_command(foreign.place, own), own))
         try:
-            push(sample, url)
+            push(sample, url, foreign.security)
         except httpx.HTTPError as error:
             raise BenchFailed(f"{foreign.name} at {url} takes no push: {error}") from error
         yield url
@@ -67,13 +71,13 @@ def images(sample: Sample) -> Iterator[FleetImage]:
     yield from sample.fleet
 
 
-def push(sample: Sample, url: str) -> None:
+def push(sample: Sample, url: str, security: Security = TRUSTING) -> None:
     """Push the sample (distribution-spec, "Pushing"): blobs in one request each, then the manifests, the tag last.
 
     Raises:
         httpx.HTTPError: it is refused, or nobody answers.
     """
-    with httpx.Client(base_url=url, timeout=_PATIENCE) as client:
+    with httpx.Client(base_url=url, timeout=_PATIENCE, verify=security.context()) as client:
         for image in images(sample):
             prefix = f"/v2/{image.reference.repository}"
             for digest, body in image.blobs:
@@ -86,9 +90,10 @@ def push(sample: Sample, url: str) -> None:
                 client.put(f"{prefix}/manifests/{name}", content=document.body, headers=headers).raise_for_status()
 
 
-def _forget(sample: Sample, url: str) -> None:
+def _forget(sample: Sample, url: str, security: Security) -> None:
     """As far as the registry lets us: one that deletes nothing keeps repositories below `bench/`."""
-    with httpx.Client(base_url=url, timeout=_PATIENCE) as client:
+    client = httpx.Client(base_url=url, timeout=_PATIENCE, verify=security.context())
+    with suppress(httpx.HTTPError), client:  # one that cannot be reached was told of by the push
         for image in images(sample):
             prefix = f"/v2/{image.reference.repository}"
             for kind, parts in (("manifests", image.documents), ("blobs", image.blobs)):

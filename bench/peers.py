@@ -1,7 +1,6 @@
 """Our registry, docker-registry, nginx and others, each serving the same sample from a directory of its own."""
 
 import getpass
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from bench.fleet import FleetImage
 from bench.foreign import Foreign, images, push, visited
 from bench.process import free_port, k0rdentd, require, serving
 from bench.sample import Sample
-from bench.traffic.endpoint import Endpoint
+from bench.traffic.endpoint import TRUSTING, Endpoint
 from registry.oci.digest import Digest
 from registry.storage.blobs import StoredBlob
 from registry.storage.layout import Layout
 from registry.storage.store import Image, Store
+from registry.transfer.transport import Security
 
 OURS, DISTRIBUTION, NGINX = "k0rdentd", "docker-registry", "nginx"
 
@@ -27,9 +27,11 @@ version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage:
   cache: {{blobdescriptor: inmemory}}
-  filesystem: {{rootdirectory: {folder}/storage}}
-http: {{addr: "127.0.0.1:{port}"}}
+  filesystem: {{rootdirectory: {storage}}}
+http: {{addr: "127.0.0.1:{port}"{secured}}}
 """
+
+DISTRIBUTION_TLS = ", tls: {{certificate: {certificate}, key: {certificate}}}"
 
 # keepalive_requests and open_file_cache: nginx at its best, not closing connections or opening files again and again.
 NGINX_CONF = """\
@@ -70,13 +72,13 @@ NGINX_TLS = """listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.2 TLSv1.3;
 class Peer:
     """A server that is running: what a report calls it, and where it answers.
 
-    `secured` is its address over HTTPS and `ca` whom to trust there; `files` is what it serves from, if we know.
+    `secured` is its address over HTTPS and `security` whom to trust there; `files` is what it serves from, if we know.
     """
 
     name: str
     url: str
     secured: str | None = None
-    ca: Path | None = None
+    security: Security = TRUSTING
     files: Path | None = None
 
     def speaks(self, *, tls: bool) -> bool:
@@ -85,14 +87,14 @@ class Peer:
 
     def endpoint(self, *, tls: bool = False) -> Endpoint:
         """Where a generator connects to."""
-        return Endpoint.parse(self.secured or self.url if tls else self.url, self.ca)
+        return Endpoint.parse(self.secured or self.url if tls else self.url, self.security)
 
 
 @contextmanager
 def all_peers(sample: Sample, folder: Path, foreign: Sequence[Foreign] = ()) -> Iterator[tuple[Peer, ...]]:
     """Ours first, then docker-registry, nginx and the foreign ones; each has shown to answer the very same bytes.
 
-    Ours and nginx answer by HTTPS too, with one certificate.
+    They answer by HTTPS too, with one certificate; a foreign one by the one or the other.
 
     Raises:
         BenchFailed: one is not installed, does not start, or answers other bytes.
@@ -100,15 +102,15 @@ def all_peers(sample: Sample, folder: Path, foreign: Sequence[Foreign] = ()) -> 
     with ExitStack() as stack:
         layout = Layout(folder / OURS / "storage")
         url = stack.enter_context(ours(sample, _made(folder / OURS)))
-        peers = [Peer(OURS, url, url.replace("http:", "https:", 1), layout.ca_certificate, folder / OURS)]
-        url = stack.enter_context(_pushed(sample, _made(folder / DISTRIBUTION)))
-        peers.append(Peer(DISTRIBUTION, url, files=folder / DISTRIBUTION))
-        plain, secured = stack.enter_context(nginx(sample, _made(folder / NGINX), layout.server_certificate))
-        peers.append(Peer(NGINX, plain, secured, layout.ca_certificate, folder / NGINX))
+        own, certificate = Security(layout.ca_certificate), layout.server_certificate
+        peers = [Peer(OURS, url, url.replace("http:", "https:", 1), own, folder / OURS)]
+        for name, serve in ((DISTRIBUTION, _pushed), (NGINX, nginx)):
+            plain, secured = stack.enter_context(serve(sample, _made(folder / name), certificate))
+            peers.append(Peer(name, plain, secured, own, folder / name))
         for each in foreign:
             url = stack.enter_context(visited(each, sample, folder))
             secured = url if url.startswith("https:") else None
-            peers.append(Peer(each.name, url, secured))
+            peers.append(Peer(each.name, url, secured, each.security))
         for peer in peers:
             _check(peer, sample)
         yield tuple(peers)
@@ -137,13 +139,17 @@ def serving_ours(storage: Path, folder: Path, workers: int = 2, *options: str) -
 
 
 @contextmanager
-def distribution(folder: Path) -> Iterator[str]:
-    """An empty docker-registry that keeps blobs in files, and their descriptors in memory as Debian sets it up."""
+def distribution(folder: Path, storage: Path | None = None, certificate: Path | None = None) -> Iterator[str]:
+    """A docker-registry that keeps blobs in files, and their descriptors in memory as Debian sets it up.
+
+    It is empty if it has no `storage` of another one. With a certificate (and key) it speaks TLS alone.
+    """
     program = require("docker-registry")
+    secured = "" if certificate is None else DISTRIBUTION_TLS.format(certificate=certificate)
 
     def command(port: int) -> Sequence[str]:
         config = folder / "config.yml"
-        config.write_text(DISTRIBUTION_YAML.format(folder=folder, port=port))
+        config.write_text(DISTRIBUTION_YAML.format(storage=storage or folder / "storage", port=port, secured=secured))
         return program, "serve", str(config)
 
     with serving(command, folder) as url:
@@ -207,15 +213,17 @@ def write_files(sample: Sample, root: Path) -> None:
 
 
 @contextmanager
-def _pushed(sample: Sample, folder: Path) -> Iterator[str]:
+def _pushed(sample: Sample, folder: Path, certificate: Path) -> Iterator[tuple[str, str | None]]:
+    """Two of them, as one speaks only one protocol."""
     with distribution(folder) as url:
         push(sample, url)
-        yield url
+        with distribution(_made(folder / "secured"), folder / "storage", certificate) as secured:
+            yield url, secured.replace("http:", "https:", 1)
 
 
 def _check(peer: Peer, sample: Sample) -> None:
     for url in filter(None, (peer.url, peer.secured)):
-        trust = True if peer.ca is None else ssl.create_default_context(cafile=peer.ca)
+        trust = peer.security.context()
         for target in sample.targets:
             answer = httpx.get(url + target.path, headers={"Accept": sample.manifest.media_type}, verify=trust)
             if answer.content != target.body:

@@ -11,11 +11,14 @@ import httpx
 import orjson
 
 from bench.corpus import ByteSize
+from bench.site.entry import enter
 from bench.site.forecast import Forecast, Ground, forecast
 from bench.site.ground import disk_rate, encryption_seconds, link_rate, memory_available
 from bench.site.probe import Manners, Probe, probe
 from bench.site.survey import Survey, survey
 from bench.traffic.endpoint import Endpoint
+from registry.credentials import credential_options
+from registry.transfer.access import Credentials
 from registry.units import human
 
 _DISK_SECONDS = 3.0
@@ -44,7 +47,6 @@ class _BitRate(click.ParamType[float]):
 )
 @click.option("--nodes", type=click.IntRange(1), default=10, show_default=True, help="That pull everything at once.")
 @click.option("--platform", default="linux/amd64", show_default=True, help="Of the nodes.")
-@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="Whom to trust, for HTTPS.")
 @click.option(
     "--share",
     type=click.FloatRange(0.01, 1),
@@ -60,6 +62,7 @@ class _BitRate(click.ParamType[float]):
     "--link", type=_BitRate(), help="Speed of the network card here, such as 10G.  [default: as it says itself]"
 )
 @click.option("--node-link", type=_BitRate(), help="Speed of a node's network card.  [default: the same]")
+@credential_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write everything here.")
 def site(
     *,
@@ -67,7 +70,7 @@ def site(
     storage: tuple[Path, ...],
     nodes: int,
     platform: str,
-    ca: Path | None,
+    credentials: Credentials,
     share: float,
     rate: int | None,
     seconds: int,
@@ -79,10 +82,13 @@ def site(
 
     Run it on the machine of the registry: it asks in short bursts with rests between, and writes nothing.
     """
-    began, endpoint = time.monotonic(), Endpoint.parse(url, ca)
+    access = credentials.access((url,), 1)
+    began, endpoint = time.monotonic(), Endpoint.parse(url, access.security)
     system, _, architecture = platform.partition("/")
-    with httpx.Client(base_url=url, verify=endpoint.trust() or True, timeout=60) as client:
+    with httpx.Client(base_url=url, verify=access.security.context(), timeout=60) as client:
+        endpoint = endpoint.let_in(enter(client, access))
         found = survey(client, (system, architecture), share)
+        endpoint = endpoint.let_in(enter(client, access))  # a survey may take as long as a token lasts
     click.echo(_surveyed(found, platform))
     manners = Manners(share, rate or math.inf, seconds / 2)
     probed = probe(endpoint, found.images, (system, architecture), manners)

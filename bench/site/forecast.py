@@ -76,10 +76,12 @@ def _processor(survey: Survey, probe: Probe, ground: Ground, nodes: int, *, tls:
     total = nodes * survey.bytes
     if probe.cpu_per_byte is None or probe.cpu_per_request is None:
         told = f"{human(int(probe.bytes_per_second))} a second came from there, whatever the reason"
+        if probe.cpu_per_request is not None:
+            told += "; what a byte costs could not be told: allow more --seconds or --share"
         yield Limit("the way to the registry", total / probe.bytes_per_second, told)
         return
     bodies, requests = probe.cpu_per_byte * total, probe.cpu_per_request * nodes * survey.requests
     encrypted = min(bodies, ground.encryption * total) if tls else 0.0
     name = "TLS" if encrypted > (bodies + requests) / 2 else "CPU"
-    told = f"{probe.cpu_per_byte * 1e9:.2f} s of a core for a GB and {probe.cpu_per_request * 1e6:.0f} us for a request"
+    told = f"{probe.cpu_per_byte * 1e9:.2g} s of a core for a GB and {probe.cpu_per_request * 1e6:.0f} us for a request"
     yield Limit(name, (bodies + requests) / ground.cores, f"{told}, {ground.cores} cores")

@@ -24,6 +24,7 @@ class Probe:
     slowest: float
     """Seconds, of a manifest: the middle one, and what 99 % stay below."""
     cpu_per_byte: float | None
+    """None too where requests took all of the time: there was too little to tell a byte's share."""
     cpu_per_request: float | None
 
 
@@ -61,7 +62,7 @@ def probe(endpoint: Endpoint, images: Sequence[Wanted], platform: Platform, mann
     received, seconds, per_byte = _pulled(endpoint, images, platform, manners, server, per_request or 0.0)
     latencies.sort()
     middle, slowest = (percentile(latencies, share) for share in (0.5, 0.99))
-    return Probe(received / seconds, middle, slowest, per_byte if server.pids else None, per_request)
+    return Probe(received / seconds, middle, slowest, per_byte or None, per_request)
 
 
 def _pulled(

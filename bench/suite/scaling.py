@@ -8,9 +8,11 @@ from bench.fleet import FleetImage
 from bench.layout import Blob, Tree, index, manifest
 from bench.peers import ours, publish_images, serving_ours
 from bench.results import Figure
+from bench.spread import rotated
 from bench.suite.field import Field
 from bench.suite.rates import measured
 from bench.traffic.endpoint import Endpoint
+from bench.traffic.flood import flood
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
@@ -18,19 +20,28 @@ from registry.storage.store import Store
 
 WORKERS = (1, 2, 4, 8)
 FEW = 10
+_CONNECTIONS = 64
+_WARM_UP = 0.3
+_ROUNDS = 3
+"""At least: a growth of a tenth is less than what two rounds differ by on a busy machine."""
 _CHILDREN = 1000
 """Manifests that are published in one transaction, below one index."""
 
 
 def workers(field: Field) -> Iterator[Figure]:
-    """Ours with ever more workers, over the store that is served."""
+    """Ours with ever more workers, over the store that is served; all of them run, and are asked by turns."""
     manifest_target, storage = field.sample.targets[0], field.folder / field.ours.name / "storage"
-    for number in range(field.plan.rounds):
+    with ExitStack() as stack:
+        endpoints = {}
         for count in field.plan.steps(WORKERS):
-            own = _made(field.folder / "workers")
-            with serving_ours(storage, own, count) as url:
-                found = measured(Endpoint.parse(url), manifest_target, 64, field.plan.seconds)
-            yield field.figure(("workers", "HTTP manifest", field.ours.name, number), *found, count)
+            url = stack.enter_context(serving_ours(storage, _made(field.folder / f"workers-{count}"), count))
+            endpoints[count] = Endpoint.parse(url)
+            # What each worker does once in its life must not count as what a request costs.
+            flood(endpoints[count], manifest_target.request, _CONNECTIONS, _WARM_UP)
+        for number in range(max(_ROUNDS, field.plan.rounds)):
+            for count in rotated(tuple(endpoints), number):
+                found = measured(endpoints[count], manifest_target, _CONNECTIONS, field.plan.seconds)
+                yield field.figure(("workers", "HTTP manifest", field.ours.name, number), *found, count)
 
 
 def index_size(field: Field) -> Iterator[Figure]:
@@ -42,7 +53,7 @@ def index_size(field: Field) -> Iterator[Figure]:
             own = _made(field.folder / f"index-{count}")
             _fill(own / "storage", count)
             urls[count] = stack.enter_context(ours(field.sample, own))
-        for number in range(max(3, field.plan.rounds)):
+        for number in range(max(_ROUNDS, field.plan.rounds)):
             for count, url in urls.items():
                 found = measured(Endpoint.parse(url), manifest_target, field.plan.connections, field.plan.seconds)
                 yield field.figure(("index", "HTTP manifest", field.ours.name, number), *found, count)

@@ -2,12 +2,12 @@
 
 import socket
 import ssl
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urlsplit
 
 from bench.errors import BenchFailed
+from registry.transfer.transport import Security
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -17,19 +17,22 @@ MANIFEST_TYPES = (
 )
 ACCEPT = ", ".join((*MANIFEST_TYPES, "*/*"))
 _PATIENCE = 30.0
+TRUSTING = Security()
+"""What the system trusts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server, and over TLS whom to trust there: a file of CAs, or else what the system trusts."""
+    """A server, over TLS whom to trust there, and what requests carry to be let in."""
 
     host: str
     port: int
     tls: bool = False
-    ca: Path | None = None
+    security: Security = TRUSTING
+    authorization: str | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str, ca: Path | None = None) -> Self:
+    def parse(cls, url: str, security: Security = TRUSTING) -> Self:
         """The server that `url` names.
 
         Raises:
@@ -43,7 +46,11 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BenchFailed(f"{url} is no address: give http://HOST:PORT or https://HOST:PORT")
         tls = parts.scheme == "https"
-        return cls(parts.hostname, port or (443 if tls else 80), tls, ca)
+        return cls(parts.hostname, port or (443 if tls else 80), tls, security)
+
+    def let_in(self, authorization: str | None) -> Self:
+        """The same, for requests that carry this."""
+        return replace(self, authorization=authorization)
 
     @property
     def authority(self) -> str:
@@ -52,7 +59,7 @@ class Endpoint:
 
     def trust(self) -> ssl.SSLContext | None:
         """What a connection is made with; none without TLS."""
-        return ssl.create_default_context(cafile=self.ca) if self.tls else None
+        return self.security.context() if self.tls else None
 
     def connect(self, trust: ssl.SSLContext | None) -> socket.socket:
         """A new connection, its handshake done.
@@ -88,6 +95,8 @@ class Request:
     def wire(self, endpoint: Endpoint) -> bytes:
         """As it is sent."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {endpoint.authority}", f"Accept: {ACCEPT}"]
+        if endpoint.authorization is not None:
+            lines.append(f"Authorization: {endpoint.authorization}")
         if self.first is not None and self.size is not None:
             lines.append(f"Range: bytes={self.first}-{self.first + self.size - 1}")
         return "\r\n".join((*lines, "", "")).encode()

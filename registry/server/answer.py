@@ -4,11 +4,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -17,6 +18,19 @@ from registry.server.request import FileBody, Request
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: never within a value
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """All of an answer but its date, to be given again."""
+
+    status: str
+    rest: bytes
+    """What follows the date: headers and, if it is in memory, the body."""
+    bytes: int
+    file: str | None
+    offset: int
+    end: int
 
 
 class Answer:
@@ -57,6 +71,23 @@ class Answer:
         self.bytes = self.end - self.offset if self.file else len(content)
         self.unsent = self._head(self.bytes) + content
 
+    @classmethod
+    def again(cls, recorded: Recorded) -> Self:
+        """The answer that `recorded` was taken of. An OSError where its file is gone."""
+        answer = cls(closes=False)
+        answer.status, answer.bytes = recorded.status, recorded.bytes
+        answer.offset, answer.end = recorded.offset, recorded.end
+        if recorded.file is not None:
+            answer.file = open(recorded.file, "rb", buffering=0)  # noqa: SIM115  # closed when it is sent
+        answer.unsent = _opening(recorded.status, int(time.time())) + recorded.rest
+        return answer
+
+    def recorded(self) -> Recorded:
+        """Of an answer that is finished, and of which nothing is sent yet."""
+        rest = self.unsent[len(_opening(self.status, 0)) :]  # a date is as long as another
+        file = None if self.file is None else self.file.name
+        return Recorded(self.status, rest, self.bytes, file, self.offset, self.end)
+
     @property
     def sent(self) -> int:
         """Bytes of the body that have been sent so far."""
@@ -79,11 +110,10 @@ class Answer:
         if _CONTROL.search("".join([value for _, value in self._headers])):
             raise ValueError("a header of the answer holds a control character")
         connection = "close" if self.closes else "keep-alive"
-        lines = [f"HTTP/1.1 {self.status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {connection}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in self._headers]
+        lines = [f"Connection: {connection}\r\n", *(f"{name}: {value}\r\n" for name, value in self._headers)]
         if length is not None and not any(name.lower() == "content-length" for name, _ in self._headers):
             lines.append(f"Content-Length: {length}\r\n")
-        return "".join([*lines, "\r\n"]).encode("latin-1")
+        return _opening(self.status, int(time.time())) + "".join([*lines, "\r\n"]).encode("latin-1")
 
 
 def run(application: Application, environ: dict[str, Any], request: Request, *, closes: bool) -> Answer:
@@ -107,6 +137,6 @@ def refusal(status: HTTPStatus, message: str) -> Answer:
     return answer
 
 
-@lru_cache(maxsize=1)
-def _date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
+@lru_cache(maxsize=16)
+def _opening(status: str, seconds: int) -> bytes:
+    return f"HTTP/1.1 {status}\r\nDate: {formatdate(seconds, usegmt=True)}\r\n".encode("latin-1")

@@ -23,6 +23,7 @@ from registry.server.housekeeping import start_housekeeping
 from registry.server.metrics import Exposition
 from registry.server.transport import Transport
 from registry.storage.folder import Folder
+from registry.storage.index import Index
 from registry.wsgi import open_app, open_store
 
 DRAIN_SECONDS = 30
@@ -50,6 +51,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
         self.certificates = Certificates.open(settings.tls, settings.storage)
         self.counters = Counters()
         self._started = time.time()
+        self._index: Index | None = None
         super().__init__(prog="k0rdentd registry")
 
     @property
@@ -61,6 +63,10 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def idle_seconds(self) -> int:
         """For the workers."""
         return self._settings.limits.idle
+
+    def version(self) -> int | None:
+        """Of the index: for the workers, to know whether what they answered is still true."""
+        return self._index.version() if self._index else None
 
     def load_config(self) -> None:
         for key, value in gunicorn_options(self._settings).items():
@@ -87,6 +93,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def load(self) -> RegistryApp:
         """Called in each worker after the fork: an LMDB environment must not cross one."""
         store = open_store(self._settings)
+        self._index = store.index
         if store.index.read_only:
             _log.warning("%s is on a read-only disk: pulls are served, pushes refused", store.layout.root)
         else:

@@ -131,12 +131,16 @@ class Connection:
         Raises:
             Incomplete, ParseException: as `Request`.
         """
-        self.request = Request(cfg, Received(self.sock, self.received), self.client)
+        request = Request(cfg, Received(self.sock, self.received), self.client)
         if isinstance(self.sock, ssl.SSLSocket):
-            self.request.scheme = "https"
-        self.received = b""
+            request.scheme = "https"
+        self.take_up(request)
+        return request
+
+    def take_up(self, request: Request) -> None:
+        """Let this be what the bytes that were received ask for."""
+        self.request, self.received = request, b""
         self.started = time.monotonic()
-        return self.request
 
     def finish_request(self) -> None:
         """Be ready for the next one, whose first bytes may have come already."""

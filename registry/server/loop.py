@@ -116,7 +116,6 @@ class Loop(Worker):  # type: ignore[misc]  # gunicorn is not typed
     # Whose turn it is
 
     def _turn(self, patience: float) -> None:
-        self.notify()
         greetings = 0
         for file, _ in self._epoll.poll(0 if self._ready or self._returned else patience):
             connection = self._connections.get(file)
@@ -157,6 +156,7 @@ class Loop(Worker):  # type: ignore[misc]  # gunicorn is not typed
 
     def _sweep(self) -> None:
         """Close the connections of those who are gone; listen again where there is room again."""
+        self.notify()  # not at each turn: the arbiter waits for many seconds
         self._swept = now = time.monotonic()
         for connection in list(self._connections.values()):
             if connection.deadline < now and not connection.is_lent:

@@ -33,7 +33,11 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
         """The client sends its body when it is told to, which is when somebody reads on."""
         self.end: float | None = None
         """When, on the monotonic clock, the last of it has to have come; None where it may take for ever."""
-        self._sock = sock
+        self._sock: socket.socket | None = sock
+
+    def let_go(self) -> None:
+        """Of a request without a body, all has come: it may outlive its connection."""
+        self._sock = None
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes from the client.
@@ -42,7 +46,7 @@ class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
             Incomplete: to read on would be to wait.
             TimeoutError: the client is silent, or takes too long.
         """
-        if not self.may_wait:
+        if not self.may_wait or self._sock is None:
             raise Incomplete
         if self.end is not None:
             left = self.end - time.monotonic()

@@ -25,6 +25,7 @@ from registry.server import access_log
 from registry.server.answer import Answer, refusal, run
 from registry.server.connection import Connection, Sent
 from registry.server.loop import STOP_SECONDS, Loop
+from registry.server.memory import Memory
 from registry.server.request import HEAD_LIMIT, Incomplete, Request, environ
 from registry.server.transport import Transport
 
@@ -51,6 +52,7 @@ class RegistryWorker(Loop):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._transport: Transport = getattr(self.app, "transport", Transport())
+        self._memory = Memory(getattr(self.app, "version", _nothing))
 
     # What the loop asks for
 
@@ -107,6 +109,9 @@ class RegistryWorker(Loop):
     # A request
 
     def _begin(self, connection: Connection) -> None:
+        if self._repeat(connection):
+            return
+        received = connection.received
         try:
             request = connection.parse(self.cfg)
         except Incomplete:
@@ -116,10 +121,24 @@ class RegistryWorker(Loop):
             self._refuse(connection, error)
         else:
             if _is_quick(request):
-                connection.answer = self._run(connection, request)
+                connection.answer = answer = self._run(connection, request)
+                self._memory.keep(received, request, answer)
                 self._send(connection)
             else:
                 self.lend(connection, self._answer_in_thread, self._body_threads if request.has_body else None)
+
+    def _repeat(self, connection: Connection) -> bool:
+        """Answer what was asked and answered before."""
+        known = self._memory.find(connection.received) if self.alive else None
+        if known is None:
+            return False
+        try:
+            connection.answer = Answer.again(known.recorded)
+        except OSError:  # the application knows what to say
+            return False
+        connection.take_up(known.request)
+        self._send(connection)
+        return True
 
     def _refuse(self, connection: Connection, error: ParseException) -> None:
         _log.debug("%s: no request: %s", connection.client[0], error)
@@ -199,6 +218,10 @@ class RegistryWorker(Loop):
             self.go_on(connection)
         else:
             self._sent(connection)
+
+
+def _nothing() -> None:
+    """What is known of the index where gunicorn runs the application by itself."""
 
 
 def _is_quick(request: Request) -> bool:

@@ -81,6 +81,11 @@ class Reading(Rows):
             self._gate.__exit__()
             raise
 
+    @property
+    def version(self) -> int:
+        """The number of the last change."""
+        return self._transaction.id()
+
     def __enter__(self) -> Self:
         return self
 
@@ -125,6 +130,14 @@ class Environment:
     def reading(self) -> Reading:
         """A snapshot: what is committed now, whatever happens meanwhile."""
         return Reading(self)
+
+    def version(self) -> int | None:
+        """Another number after every change, whichever process made it; None where the index cannot be read."""
+        try:
+            with self.reading() as rows:
+                return rows.version
+        except lmdb.Error:
+            return None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Rows]:

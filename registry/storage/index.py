@@ -234,6 +234,10 @@ class Index:
         if self.read_only:
             raise read_only(self._path)
 
+    def version(self) -> int | None:
+        """Another number after every change, whichever process made it; None where the index cannot be read."""
+        return self._environment.version()
+
     def snapshot(self) -> Snapshots:
         """The whole index at one instant, until the block is left."""
         return Snapshots(self._environment.reading())

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from bench.errors import BenchFailed
-from bench.peers import NGINX, OURS, all_peers, nginx, ours, publish, write_files
+from bench.peers import DISTRIBUTION, NGINX, OURS, all_peers, nginx, ours, publish, write_files
 from bench.process import free_port, require, run, serving
 from bench.sample import Sample
 from registry.storage.store import Store
@@ -80,7 +80,7 @@ def test_peers_over_https_show_the_same_certificate(tmp_path: Path) -> None:
     with all_peers(SAMPLE, tmp_path) as peers:
         secured = [peer for peer in peers if peer.secured]
         ports = [peer.endpoint(tls=True).port for peer in secured]
-        assert [peer.name for peer in secured] == [OURS, NGINX]
+        assert [peer.name for peer in secured] == [OURS, DISTRIBUTION, NGINX]
         assert len({ssl.get_server_certificate(("127.0.0.1", port)) for port in ports}) == 1
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             httpx.get(secured[0].secured or "")

@@ -1,6 +1,7 @@
 """The page stands alone, and shows what was found."""
 
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import bench
+from bench.errors import BenchFailed
 from bench.page.composed import composed
 from bench.peers import DISTRIBUTION, NGINX, OURS
 from bench.results import Figure, Results, Verdict
@@ -96,3 +98,18 @@ def test_the_command_writes_a_page_and_one_json_file_and_marks_what_became_worse
     check(page)
     assert '<b class="worse">' in page
     assert (tmp_path / "r.json").read_bytes()
+
+
+def test_without_matplotlib_the_page_is_made_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bench.page.drawn", "bench.page.plots"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (tmp_path / "now.json").write_bytes(everything().to_json())
+    arguments = ["report", str(tmp_path / "now.json"), "-o", str(tmp_path / "r.html")]
+    outcome = CliRunner().invoke(bench, arguments, catch_exceptions=False)
+    assert "pip install 'k0rdentd[bench]'; this page was made without them" in outcome.output
+    assert "made without them" in (tmp_path / "r.html").read_text()
+    with pytest.raises(BenchFailed, match="plots need matplotlib"):
+        CliRunner().invoke(bench, [*arguments, "--plots"], catch_exceptions=False)

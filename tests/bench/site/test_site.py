@@ -14,7 +14,10 @@ from bench.site.ground import disk_rate, encryption_seconds, memory_available
 from bench.site.probe import Probe
 from bench.site.survey import Survey
 from bench.traffic.script import Wanted
-from tests.conftest import Server
+from registry.storage.store import Store
+from tests.conftest import Server, serving
+from tests.e2e.users import ALICE, write_htpasswd
+from tests.images import publish, small_image
 
 GB = 10**9
 SURVEY = Survey((Wanted("a", "1"),), {"sha256:1": 10 * GB}, 0)
@@ -50,6 +53,14 @@ def test_of_a_registry_elsewhere_only_what_comes_is_known() -> None:
     assert (told.bottleneck, told.seconds) == ("the way to the registry", 50)
 
 
+def test_what_a_short_look_could_not_tell_is_said_to_be_unknown() -> None:
+    told = forecast(SURVEY, replace(PROBE, cpu_per_byte=None), GROUND, 10, tls=False)
+    way = next(limit for limit in told.limits if limit.name == "the way to the registry")
+    assert "what a byte costs could not be told" in way.told
+    cheap = forecast(SURVEY, replace(PROBE, cpu_per_byte=0.0042e-9), GROUND, 10, tls=False)
+    assert any("0.0042 s of a core for a GB" in limit.told for limit in cheap.limits)
+
+
 def test_the_machine_tells_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "blobs/sha256/ab").mkdir(parents=True)
     (tmp_path / "blobs/sha256/ab/abcd").write_bytes(bytes(8_000_000))
@@ -72,8 +83,26 @@ def test_a_registry_is_foretold_and_left_as_it_was(server: Server, tmp_path: Pat
     assert {limit["name"] for limit in document["forecast"]["limits"]} >= {"NIC", "node NIC"}
 
 
+def test_a_registry_that_asks_who_we_are_is_foretold_to_its_users_alone(store: Store, tmp_path: Path) -> None:
+    publish(store, small_image(size=300_000), "app:1")
+    root, password = store.layout.root, tmp_path / "password"
+    password.write_text(ALICE.password)
+    closed = ("--htpasswd", write_htpasswd(tmp_path), "--pull", "authenticated", "--workers", "1")
+    with serving("-s", root, *closed, log=tmp_path / "log") as server:
+        url = server.url.replace("http:", "https:")
+        arguments = ["site", url, "--ca-file", str(store.layout.ca_certificate), "--seconds", "4", "--share", "1"]
+        login = ["--username", ALICE.name, "--password-file", str(password)]
+        outcome = CliRunner().invoke(bench, [*arguments, *login], catch_exceptions=False)
+        assert "10 nodes have pulled everything after" in outcome.output
+        password.write_text("wrong")
+        with pytest.raises(BenchFailed, match="does not let us in"):
+            CliRunner().invoke(bench, [*arguments, *login], catch_exceptions=False)
+        with pytest.raises(BenchFailed, match="cannot be surveyed"):
+            CliRunner().invoke(bench, arguments, catch_exceptions=False)
+
+
 def test_nobody_there_is_told() -> None:
-    with pytest.raises(BenchFailed, match="cannot be surveyed"):
+    with pytest.raises(BenchFailed, match="does not let us in"):
         CliRunner().invoke(bench, ["site", "http://127.0.0.1:1"], catch_exceptions=False)
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from bench.errors import BenchFailed
 from bench.foreign import Foreign, visited
-from bench.peers import NGINX, OURS, all_peers, ours
+from bench.peers import DISTRIBUTION, NGINX, OURS, all_peers, ours
 from bench.process import k0rdentd
 from bench.sample import Sample
 from bench.suite.field import Field, Plan
 from bench.suite.latency import again_and_again, mixed
 from bench.suite.pulls import nodes
 from bench.suite.rates import rates
+from registry.transfer.transport import Security
 from tests.conftest import COMMAND
 
 SAMPLE = Sample.make(huge=3_000_000, images=2)
@@ -35,7 +36,7 @@ def test_every_section_measures_the_peers_it_is_given(tmp_path: Path) -> None:
         fewer = replace(plain, peers=(peers[0], peers[-1]))
         found = {"rates": list(rates(secured)), "nodes": list(nodes(fewer)), "mixed": list(mixed(fewer))}
     named = {name: {figure.subject for figure in figures} for name, figures in found.items()}
-    assert named["rates"] == {OURS, NGINX}
+    assert named["rates"] == {OURS, DISTRIBUTION, NGINX}
     assert named["nodes"] == named["mixed"] == {OURS, "other"}
     assert all(figure.value > 0 for figures in found.values() for figure in figures)
     costs = [figure.details["server_us"] for figure in found["rates"] if figure.subject == OURS]
@@ -51,6 +52,22 @@ def test_a_registry_that_runs_is_visited_and_left_empty(tmp_path: Path) -> None:
         for image in SAMPLE.fleet:
             for digest, _ in image.blobs:
                 assert httpx.head(f"{url}/v2/{image.reference.repository}/blobs/{digest}").status_code == 404
+
+
+def test_a_registry_with_a_ca_of_its_own_is_visited_by_who_trusts_it(tmp_path: Path) -> None:
+    with ours(Sample.make(2, huge=1000), tmp_path) as url:
+        secured, place = url.replace("http:", "https:"), SAMPLE.targets[0].path
+        for security in (Security(tmp_path / "storage/pki/ca.crt"), Security(insecure=True)):
+            foreign = Foreign.parse(f"there={secured}", security)
+            with visited(foreign, SAMPLE, tmp_path) as found:
+                assert found == secured
+                assert httpx.get(url + place).content == SAMPLE.manifest.body
+            assert httpx.get(url + place).status_code == 404
+        with (
+            pytest.raises(BenchFailed, match="CERTIFICATE_VERIFY_FAILED"),
+            visited(Foreign.parse(f"there={secured}"), SAMPLE, tmp_path),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("text", ["", "x", "=http://a", "x=", "x=serve --port 5000"])

@@ -22,6 +22,7 @@ from bench.traffic.nodes import Limits, visit
 from bench.traffic.paced import paced, percentile
 from bench.traffic.pushes import push_images
 from bench.traffic.script import CHUNK, Pulling, Wanted, blobs, pull
+from registry.transfer.transport import Security
 
 SAMPLE = Sample.make(huge=3_000_000, images=2)
 MANIFEST, HEAD, _, SMALL, LARGE, BIG, _ = (target.request for target in SAMPLE.targets)
@@ -40,7 +41,8 @@ def plain(folder: Path) -> Iterator[Endpoint]:
 
 @pytest.fixture(params=["http", "https"])
 def endpoint(request: pytest.FixtureRequest, plain: Endpoint, folder: Path) -> Endpoint:
-    return plain if request.param == "http" else replace(plain, tls=True, ca=folder / "storage/pki/ca.crt")
+    security = Security(folder / "storage/pki/ca.crt")
+    return plain if request.param == "http" else replace(plain, tls=True, security=security)
 
 
 @pytest.mark.parametrize("asked", [MANIFEST, SMALL, LARGE])
