@@ -15,6 +15,7 @@ _BODY_LIMIT = 64 * 1024
 _LIMIT = 16 * 1024 * 1024
 # About what a parsed request takes.
 _REQUEST_SIZE = 2 * 1024
+_CONTENT = "/v2/"
 _END = b"\r\n\r\n"
 _GOOD = frozenset(("200", "206"))
 
@@ -61,7 +62,8 @@ class Memory:
 
 def _is_lasting(received: bytes, request: Request, answer: Answer) -> bool:
     return (
-        answer.status[:3] in _GOOD
+        request.path.startswith(_CONTENT)  # whether the registry is ready is another question each time
+        and answer.status[:3] in _GOOD
         and not answer.closes
         and len(received) <= _HEAD_LIMIT
         and len(answer.unsent) <= _BODY_LIMIT

@@ -63,15 +63,23 @@ def test_what_was_asked_is_known_until_the_index_changes(store: Store) -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
+        (get("/readyz"), "200 OK"),
         (get("/v2/a/manifests/1", BEARER), "200 OK"),
         (get("/v2/a/manifests/1", "Connection: close\r\n"), "200 OK"),
         (get("/v2/a/manifests/1") + get("/v2/a/manifests/1"), "200 OK"),
         (get("/v2/a/manifests/1"), "404 Not Found"),
         (get("/v2/a/manifests/1", f"Cookie: {'x' * 5000}\r\n"), "200 OK"),
     ],
-    ids=["credentials", "the last of its connection", "two at once", "a failure", "a long head"],
+    ids=[
+        "the registry's state",
+        "credentials",
+        "the last of its connection",
+        "two at once",
+        "a failure",
+        "a long head",
+    ],
 )
-def test_what_is_its_clients_own_is_forgotten(store: Store, text: str, status: str) -> None:
+def test_what_may_be_another_next_time_is_not_remembered(store: Store, text: str, status: str) -> None:
     memory = Memory(store.index.version)
     assert [asked(memory, text, status) for _ in range(2)] == [False, False]
 
