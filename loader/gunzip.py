@@ -1,5 +1,6 @@
 """A gzip file unpacked in threads of its own, from its beginning or from a checkpoint."""
 
+import ctypes
 import os
 import threading
 from collections import deque
@@ -15,11 +16,17 @@ _AHEAD: Final = 4
 _PAUSE: Final = 0.05
 _THREADS: Final = 4  # more than that unpack faster than one process can write
 
+# mallopt(3): without these every piece that is let go goes back to the kernel, which gives it out again zeroed.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT: Final = 256 * 1024 * 1024
+_LARGEST: Final = 32 * 1024 * 1024
+
 
 class Gunzip:
     """A reader; `checkpoints` are what it passed, the newest last. To be closed."""
 
     def __init__(self, file: RawFile, start: Checkpoint | None = None) -> None:
+        _keep_memory()
         self._inflation = Inflation(file, start, min(_THREADS, len(os.sched_getaffinity(0))))
         self._queue: Queue[bytes | Exception] = Queue(_AHEAD)
         self._stopped = threading.Event()
@@ -85,3 +92,11 @@ class Gunzip:
             with suppress(Full):
                 self._queue.put(item, timeout=_PAUSE)
                 return
+
+
+def _keep_memory() -> None:
+    """Use memory again that was let go; a C library that cannot is as good, if slower."""
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
