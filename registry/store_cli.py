@@ -10,11 +10,9 @@ from pathlib import Path
 import click
 
 from registry.config import Limits
-from registry.ledger_cli import missing
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 from registry.options import storage_option
-from registry.provenance_cli import audit, explain
-from registry.receipt_cli import receipt
 from registry.storage.blobs import StoredBlob
 from registry.storage.drain import drain as drain_root
 from registry.storage.drain import give_up, stop_draining
@@ -27,11 +25,20 @@ from registry.storage.scrub import scrub as scrub_store
 from registry.storage.stats import Stats, measure
 from registry.storage.store import Store
 from registry.storage.tags import find_tags, remove_tags
-from registry.transfer_cli import copy, export
 from registry.units import human, human_duration, parse_duration, parse_size
 
 # Clients come before care.
 _NICENESS = 10
+
+# An HTTP client alone takes as long as all that the others import.
+_IN_OTHER_FILES: Mapping[str, str] = {
+    "audit": "registry.provenance_cli:audit",
+    "copy": "registry.transfer_cli:copy",
+    "explain": "registry.provenance_cli:explain",
+    "export": "registry.transfer_cli:export",
+    "missing": "registry.ledger_cli:missing",
+    "receipt": "registry.receipt_cli:receipt",
+}
 
 _json_lines = click.option("--json", "as_json", is_flag=True, help="A JSON object a line, the last one a summary.")
 
@@ -58,7 +65,7 @@ def _parsed(
     return convert
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=_IN_OTHER_FILES)
 def store() -> None:
     """Look after the store; all of it works while a registry serves."""
 
@@ -314,7 +321,3 @@ def _count(number: int, noun: str) -> str:
 
 def _verdicts(counts: Counter[Verdict]) -> str:
     return ", ".join(f"{number} {verdict.value}" for verdict, number in counts.items()) or "none there"
-
-
-for command in (missing, copy, export, receipt, explain, audit):
-    store.add_command(command)

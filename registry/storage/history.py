@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import version as distribution_version
+from functools import cache
 from typing import Final, Self
 
 import orjson
@@ -229,5 +229,8 @@ def _digest(text: str | None) -> Digest | None:
 
 
 @functools.cache
+@cache
 def _version() -> str:
+    from importlib.metadata import version as distribution_version  # noqa: PLC0415  # 10 ms, and only records need it
+
     return distribution_version("k0rdentd")
