@@ -1,7 +1,6 @@
 """What tests share: the store, bundles, and real servers and loaders as processes."""
 
 import os
-import re
 import signal
 import socket
 import ssl
@@ -169,7 +168,8 @@ def resolve(server: Server, repository: str, reference: str) -> httpx.Response:
 
 def listing(*roots: Path) -> dict[str, str]:
     """What `k0rdentd store ls` shows: digest by image."""
-    arguments: Sequence[str | Path] = [part for root in roots for part in ("-s", root)]
-    shown = k0rdentd("store", "ls", *arguments)
-    assert shown.returncode == 0, shown.stderr
-    return dict(re.findall(r"^(\S+)  (\S+)  \d+$", shown.stdout, re.MULTILINE))
+    store = Store.open(roots, create=False)
+    try:
+        return {str(each.reference): str(each.digest) for each in store.list_images()}
+    finally:
+        store.close()
