@@ -25,6 +25,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Bundles made for tests are not signed; tests of signatures say otherwise on the command line.
 os.environ["K0RDENTD_VERIFY_SIGNATURE"] = "no"
 
+# Nor is what Python compiles thrown away: thousands of processes would compile it anew, for a third of their CPU.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 COMMAND = (sys.executable, "-m", "installer.command")
 
 
