@@ -12,7 +12,7 @@ import os
 import pwd
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final, Self
@@ -65,8 +65,10 @@ class Cause:
 
     def to_json(self) -> dict[str, str]:
         """The JSON object, without what is not known."""
-        known = {key: value for key, value in asdict(self).items() if value is not None}
-        return {key: value.encode(errors="backslashreplace").decode() for key, value in known.items()}
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            key: value.encode(errors="backslashreplace").decode() for key, value in known.items() if value is not None
+        }
 
     @classmethod
     def from_json(cls, document: dict[str, str]) -> Self:
