@@ -33,6 +33,7 @@ ALLOWED = {
         "registry.storage",
         "registry.transfer",
         "registry.credentials",
+        "registry.lazy_group",
         "registry.options",
         "registry.selection",
         "registry.text",
@@ -114,6 +115,7 @@ def test_some_libraries_have_one_keeper(module: str) -> None:
         ("import registry.oci.manifest", {"falcon", "lmdb", "orjson", "click"}),
         ("import installer.command", {"falcon", "lmdb", "gunicorn", "cryptography", "zstandard", "rich"}),
         ("import loader.cli", {"falcon", "gunicorn", "rich", "importlib.metadata"}),
+        ("import loader.bundle_cli", {"falcon", "gunicorn", "httpx", "rich"}),
         ("import registry.store_cli", {"falcon", "gunicorn", "httpx", "cryptography", "importlib.metadata"}),
     ],
 )
