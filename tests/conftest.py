@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import certifi
 import httpx
 import pytest
 
@@ -131,13 +131,20 @@ def wait_until_answering(server: Server, path: str, seconds: float = 60) -> None
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One in place of the internet's 140, which every httpx client reads anew for 20 ms: no test knows any of them."""
-    end = "-----END CERTIFICATE-----\n"
-    one = tmp_path_factory.mktemp("authorities") / "one.pem"
-    one.write_text(certifi.contents().partition(end)[0] + end)
+def _authorities_read_once() -> Iterator[None]:
+    """Every httpx client reads the internet's 140 authorities anew, for 20 ms: here they share what one has read."""
+
+    @cache
+    def shared(*_variables: str | None) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
+
+    def made(*, verify: ssl.SSLContext | str | bool, cert: object, trust_env: bool) -> ssl.SSLContext:
+        if verify is True and cert is None and trust_env:
+            return shared(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        return httpx.create_ssl_context(verify, cert, trust_env)  # type: ignore[arg-type]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certifi, "where", lambda: str(one))
+        patch.setattr("httpx._transports.default.create_ssl_context", made)
         yield
 
 
