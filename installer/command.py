@@ -8,7 +8,6 @@ import logging.config
 import sys
 import traceback
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from installer.config import (
     refuse_unknown_sections,
 )
 from registry.config import LogSettings, logging_config
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 
 _COMMANDS: Mapping[str, str] = {
@@ -53,32 +53,9 @@ _USAGE = 2
 _INTERRUPTED = 130
 
 
-class _LazyGroup(click.Group):
-    """Knows the names of its commands, and imports one when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), name)
-        assert isinstance(command, click.Command)
-        _show_environment(command)
-        return command
-
-
-def _show_environment(command: click.Command) -> None:
-    """Have the help tell the environment variable of each option that has one."""
-    for option in command.params:
-        if isinstance(option, click.Option):
-            option.show_envvar = True
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        _show_environment(below)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option(
     "-c",
     "--config-file",

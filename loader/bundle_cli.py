@@ -1,30 +1,33 @@
 """`k0rdentd bundle`: look into bundles, and all that is done with them but loading."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from loader.contents import k0rdent_version, list_members
 from loader.hashing import SHA256
-from loader.make_cli import create, pull, repack
-from loader.push_cli import push
 from loader.signature import Check
 from loader.source import Source
+from registry.lazy_group import LazyGroup
 from registry.options import key_option, signature_option
 from registry.units import human
 from registry.verification import EvidenceMissing, Verification
 
 _BUNDLE = click.Path(path_type=Path)
+# What speaks to registries is half of what there is to import.
+_IN_OTHER_FILES: Mapping[str, str] = {
+    "create": "loader.make_cli:create",
+    "pull": "loader.make_cli:pull",
+    "push": "loader.push_cli:push",
+    "repack": "loader.make_cli:repack",
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=_IN_OTHER_FILES)
 def bundle() -> None:
     """Look into a bundle without loading it, fetch one, make one, push one."""
-
-
-for command in (repack, create, pull, push):
-    bundle.add_command(command)
 
 
 @bundle.command()

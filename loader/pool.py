@@ -4,16 +4,17 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self, TypeVarTuple
 
 from loader.errors import MemberInvalid, MemberTruncated, WorkerKilled
@@ -64,7 +65,8 @@ class Pool:
         # Ctrl-C, blocked here and so there, is for the loader; they are told by the end of the pipe.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            with _main_left_out():
+                process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
@@ -112,6 +114,17 @@ class Pool:
             self._idle.get().close()
         for process in self._processes:
             process.join()
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Keep a process that starts from importing the main module anew: the command line, half of what a start takes."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(pipe: "Connection[_Answer, _Task]", parent: int) -> None:

@@ -1,23 +1,35 @@
 """`k0rdentd store`: look after the store, while a registry serves it or not."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from registry.care_cli import drain, fsck, gc, rm, scrub
-from registry.ledger_cli import missing
+from registry.lazy_group import LazyGroup
 from registry.options import json_option, storage_option
-from registry.provenance_cli import audit, explain
-from registry.receipt_cli import receipt
 from registry.storage.listing import list_images
 from registry.storage.stats import Stats, measure
 from registry.storage.store import Store
-from registry.transfer_cli import copy, export
 from registry.units import human
 
+# An HTTP client alone takes as long as all that the others import.
+_IN_OTHER_FILES: Mapping[str, str] = {
+    "audit": "registry.provenance_cli:audit",
+    "copy": "registry.transfer_cli:copy",
+    "drain": "registry.care_cli:drain",
+    "explain": "registry.provenance_cli:explain",
+    "export": "registry.transfer_cli:export",
+    "fsck": "registry.care_cli:fsck",
+    "gc": "registry.care_cli:gc",
+    "missing": "registry.ledger_cli:missing",
+    "receipt": "registry.receipt_cli:receipt",
+    "rm": "registry.care_cli:rm",
+    "scrub": "registry.care_cli:scrub",
+}
 
-@click.group()
+
+@click.group(cls=LazyGroup, lazy=_IN_OTHER_FILES)
 def store() -> None:
     """Look after the store; all of it works while a registry serves."""
 
@@ -81,7 +93,3 @@ def _document(measured: Stats) -> dict[str, object]:
             for each in measured.repositories
         ],
     }
-
-
-for command in (gc, scrub, drain, fsck, rm, missing, copy, export, receipt, explain, audit):
-    store.add_command(command)

@@ -1,7 +1,6 @@
 """What tests share: the store, bundles, and real servers and loaders as processes."""
 
 import os
-import re
 import signal
 import socket
 import ssl
@@ -11,12 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bench.corpus import BundleSpec, Contents, write_bundle
+from registry.storage.listing import list_images
 from registry.storage.store import Store
 
 # Where a shell starts a test run in the background, Ctrl-C is ignored, and children would inherit that.
@@ -24,6 +25,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Bundles made for tests are not signed; tests of signatures say otherwise on the command line.
 os.environ["K0RDENTD_VERIFY_SIGNATURE"] = "no"
+
+# Nor is what Python compiles thrown away: thousands of processes would compile it anew, for a third of their CPU.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 COMMAND = (sys.executable, "-m", "installer.command")
 
@@ -126,6 +131,24 @@ def wait_until_answering(server: Server, path: str, seconds: float = 60) -> None
     pytest.fail(f"{path} never answered 200: {server.log.read_text()}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """Every httpx client reads the internet's 140 authorities anew, for 20 ms: here they share what one has read."""
+
+    @cache
+    def shared(*_variables: str | None) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
+
+    def made(*, verify: ssl.SSLContext | str | bool, cert: object, trust_env: bool) -> ssl.SSLContext:
+        if verify is True and cert is None and trust_env:
+            return shared(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        return httpx.create_ssl_context(verify, cert, trust_env)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", made)
+        yield
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A new, empty store."""
@@ -157,7 +180,8 @@ def resolve(server: Server, repository: str, reference: str) -> httpx.Response:
 
 def listing(*roots: Path) -> dict[str, str]:
     """What `k0rdentd store ls` shows: digest by image."""
-    arguments: Sequence[str | Path] = [part for root in roots for part in ("-s", root)]
-    shown = k0rdentd("store", "ls", *arguments)
-    assert shown.returncode == 0, shown.stderr
-    return dict(re.findall(r"^(\S+)  (\S+)  \d+$", shown.stdout, re.MULTILINE))
+    store = Store.open(roots, create=False)
+    try:
+        return {str(each.reference): str(each.digest) for each in list_images(store)}
+    finally:
+        store.close()

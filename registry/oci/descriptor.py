@@ -1,5 +1,6 @@
 """Descriptors: what a manifest says of the content it points to (image-spec, descriptor.md)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -9,6 +10,7 @@ from registry.oci.errors import ManifestInvalid
 from registry.oci.mediatype import is_media_type
 
 _LARGEST = 2**63 - 1
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def parse_annotations(fields: Mapping[str, object]) -> Mapping[str, str]:
 
 def _is_unicode(text: str) -> bool:
     """Whether UTF-8 can carry it: JSON's escapes can spell half a surrogate pair."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or _HALF_A_PAIR.search(text) is None
 
 
 def _required_media_type(fields: Mapping[str, object]) -> str:

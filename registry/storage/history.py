@@ -12,9 +12,9 @@ import os
 import pwd
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import version as distribution_version
+from functools import cache
 from typing import Final, Self
 
 import orjson
@@ -65,8 +65,10 @@ class Cause:
 
     def to_json(self) -> dict[str, str]:
         """The JSON object, without what is not known."""
-        known = {key: value for key, value in asdict(self).items() if value is not None}
-        return {key: value.encode(errors="backslashreplace").decode() for key, value in known.items()}
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            key: value.encode(errors="backslashreplace").decode() for key, value in known.items() if value is not None
+        }
 
     @classmethod
     def from_json(cls, document: dict[str, str]) -> Self:
@@ -229,5 +231,8 @@ def _digest(text: str | None) -> Digest | None:
 
 
 @functools.cache
+@cache
 def _version() -> str:
+    from importlib.metadata import version as distribution_version  # noqa: PLC0415  # 10 ms, and only records need it
+
     return distribution_version("k0rdentd")

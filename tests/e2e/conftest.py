@@ -22,22 +22,32 @@ def runnable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_runnable_bundle(tmp_path_factory.mktemp("runnable"))
 
 
-@pytest.fixture(scope="session", params=["loading", "restarted"])
-def server(
-    request: pytest.FixtureRequest,
-    bundle: tuple[Path, Contents],
-    runnable: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.fixture(scope="session")
+def first_life(
+    bundle: tuple[Path, Contents], runnable: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A registry that holds both bundles: in the life in which it loaded them, and in its next without them."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with ExitStack() as first_life:
-        running = first_life.enter_context(loading(folder, bundle[0], runnable))
-        if request.param == "loading":
-            yield running
-            return
+    """A registry that holds both bundles, in the life in which it loaded them."""
+    with loading(tmp_path_factory.mktemp("loading"), bundle[0], runnable) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def next_life(
+    bundle: tuple[Path, Contents], runnable: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Another one, in its next life without them."""
+    folder = tmp_path_factory.mktemp("restarted")
+    with loading(folder, bundle[0], runnable):
+        pass
     with serving_verbosely("-s", folder / "store", log=folder / "next.log") as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["first_life", "next_life"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """A registry that holds both bundles. Each is kept for all files of tests that take turns between them."""
+    running: Server = request.getfixturevalue(request.param)
+    return running
 
 
 @contextmanager

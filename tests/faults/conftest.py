@@ -32,12 +32,19 @@ def root(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds one image, to be copied."""
+    folder = tmp_path_factory.mktemp("seed")
+    bundle = write_tar(folder / "seed.tar", {"seed_1.tar": oci_archive(small_image())})
+    assert k0rdentd("load", bundle, "-s", folder / "store").returncode == 0
+    return folder / "store"
+
+
 @pytest.fixture
-def seeded_root(root: Path) -> Path:
+def seeded_root(root: Path, seed: Path) -> Path:
     """A store that holds one image."""
-    seed = write_tar(root.with_name("seed.tar"), {"seed_1.tar": oci_archive(small_image())})
-    assert k0rdentd("load", seed, "-s", root).returncode == 0
-    return root
+    return Path(shutil.copytree(seed, root))
 
 
 @pytest.fixture

@@ -61,15 +61,28 @@ with Store.open([Path(sys.argv[1])], create=False).snapshot() as snapshot:
 @contextmanager
 def running(script: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has said it is ready; killed at the end, if it lives."""
+    with begun(script, *arguments) as process:
+        wait_until_ready(process)
+        yield process
+
+
+def wait_until_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline()
+
+
+@contextmanager
+def begun(script: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The same, before it is ready."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with process:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def sha256(content: bytes) -> str:
@@ -127,7 +140,9 @@ def test_gc_and_scrub_killed_at_any_moment_lose_nothing_that_was_promised(tmp_pa
             pushes = [pool.submit(client.push_until, stop) for client in clients]
             try:
                 for _ in range(KILLS):
-                    with running(CARING, "gc", seeded_root) as gc, running(CARING, "scrub", seeded_root) as scrub:
+                    with begun(CARING, "gc", seeded_root) as gc, begun(CARING, "scrub", seeded_root) as scrub:
+                        wait_until_ready(gc)
+                        wait_until_ready(scrub)
                         time.sleep(chance.uniform(0.02, 0.4))
                         for process in (gc, scrub):
                             assert process.poll() is None, process.communicate()

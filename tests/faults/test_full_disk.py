@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,10 +48,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture
-def seeded(volume: Volume) -> Volume:
+def seeded(volume: Volume, seed: Path) -> Volume:
     """A disk with a store that holds one image."""
-    path = write_tar(volume.path.with_name("seed.tar"), {"seed_1.tar": oci_archive(small_image())})
-    assert k0rdentd("load", path, "-s", volume.store).returncode == 0
+    shutil.copytree(seed, volume.store)
     return volume
 
 

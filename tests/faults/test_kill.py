@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.layout import oci_archive
 from tests.conftest import k0rdentd, listing, serving
 from tests.faults.contents import assert_blobs_are_what_they_are_called, assert_same_store
 from tests.faults.processes import alive, halt_when, kill_group, kill_session, pool_of, start_load, wait_until
 from tests.faults.pulling import Asking, Puller
-from tests.images import small_image, write_tar
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +34,12 @@ class Bundle:
 
 
 @pytest.fixture(scope="module")
-def bundle(large_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(large_bundle: Path, seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("kill")
-    seed = write_tar(folder / "seed.tar", {"seed_1.tar": oci_archive(small_image())})
-    assert k0rdentd("load", seed, "-s", folder / "seed").returncode == 0
-    shutil.copytree(folder / "seed", folder / "whole")
+    shutil.copytree(seed, folder / "whole")
     started = time.monotonic()
     assert k0rdentd("load", large_bundle, "-s", folder / "whole").returncode == 0
-    return Bundle(large_bundle, folder / "seed", folder / "whole", time.monotonic() - started)
+    return Bundle(large_bundle, seed, folder / "whole", time.monotonic() - started)
 
 
 def moments() -> list[list[float]]:

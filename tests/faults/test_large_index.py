@@ -49,7 +49,8 @@ def put_manifests(change: Change, blob: StoredBlob, numbers: Iterable[int]) -> N
     for number in numbers:
         body = (DOCUMENT % (MANIFEST, CONFIG, blob.digest, LAYER, blob.digest, number)).encode()
         name, digest = RepositoryName(f"team/app-{number % REPOSITORIES:03}"), Digest.of(body)
-        change.link_blob(name, blob.digest)
+        if number < REPOSITORIES:
+            change.link_blob(name, blob.digest)
         change.put_manifest(name, digest, Manifest.parse(body))
         change.put_tag(name, Tag(f"v{number // REPOSITORIES}"), digest)
 

@@ -32,7 +32,7 @@ from tests.e2e.pusher import SEED, Promised, Pusher
 pytestmark = pytest.mark.slow
 
 THREADS = 16
-SECONDS = float(os.environ.get("STORM_SECONDS", "12"))
+SECONDS = float(os.environ.get("STORM_SECONDS", "8"))
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 ALLOWED_MEMORY_KB = 100_000

@@ -14,7 +14,7 @@ from tests.faults.processes import wait_until
 from tests.faults.stress import Stress
 from tests.images import publish, small_image
 
-SECONDS = float(os.environ.get("STRESS_SECONDS", "6"))
+SECONDS = float(os.environ.get("STRESS_SECONDS", "4"))
 SEED = int(os.environ.get("STRESS_SEED", "1"))
 LAYER = 5_000_000
 

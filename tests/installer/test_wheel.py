@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,9 +36,11 @@ def test_the_wheel_installs_and_its_names_belong_to_us(tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     run([sys.executable, "-m", "venv", "--without-pip", str(environment)])
     python = str(environment / "bin/python")
+    for wheel in wheels:  # as pip does with them, in a tenth of its time
+        zipfile.ZipFile(wheel).extractall(next(environment.glob("lib/python*/site-packages")))
     own = next(tmp_path.glob("k0rdentd-*.whl"))
     install = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, "--no-index", "--no-compile"]
-    run([*install, *map(str, wheels), str(own)])
+    run([*install, str(own)])
     subprocess.run([python, "-I", "-c", _OURS], check=True, cwd=tmp_path)
     shown = subprocess.run([environment / "bin/k0rdentd", "show-flavor"], check=True, capture_output=True, text=True)
     assert shown.stdout == "online\n"

@@ -26,7 +26,8 @@ def app(version: str) -> object:
 
 
 @pytest.fixture
-def filled(store: Store, tmp_path: Path) -> Path:
+def filled(tmp_path: Path) -> Path:
+    store = Store.open([tmp_path / "store"])
     publish(store, app("1"), "app:1")  # type: ignore[arg-type]
     publish(store, small_image("deep"), "a/b/my_app:v1.0_rc.1")
     publish(store, small_image("latest"), "latest:latest")
@@ -34,6 +35,7 @@ def filled(store: Store, tmp_path: Path) -> Path:
     publish(store, chart("plus", "1.0.0+b1"), "charts/plus:1.0.0_b1")
     publish(store, chart("odd_name", "1.0+b1"), "charts/odd_name:b1")
     publish(store, artifact({"x.txt": b"x" * 5000}), "files/x:1")
+    store.close()
     return tmp_path / "store"
 
 
@@ -136,12 +138,14 @@ def test_a_blob_that_no_tag_needs_is_not_promised(tmp_path: Path, filled: Path) 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz"])
 def test_a_delta_loads_where_the_rest_is_and_tells_what_is_missing_where_it_is_not(
-    tmp_path: Path, store: Store, filled: Path, form: str
+    tmp_path: Path, filled: Path, form: str
 ) -> None:
     site, out = tmp_path / "site", tmp_path / "delta.tar"
     shutil.copytree(filled, site)
     receipt(site, tmp_path / "r.json")
+    store = Store.open([filled])
     publish(store, app("2"), "app:2")  # type: ignore[arg-type]
+    store.close()
     done = k0rdentd("bundle", "create", "app:*", out, "--from-store", filled, "--since", tmp_path / "r.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert "left out" in done.stdout

@@ -66,10 +66,10 @@ def test_reading_on_behind_the_digest_changes_nothing(path: Path) -> None:
 def test_a_reader_is_never_far_ahead_of_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "holes"
     with path.open("wb") as file:
-        file.truncate(3_000_000_000)
+        file.truncate(2_000_000_000)
     with closing(BundleFile([path])) as file:
         hashed = HashedFile(path, file, ("sha256",))
-        for place in range(0, 2_000_000_000, 100_000_000):
+        for place in range(0, 1_100_000_000, 100_000_000):
             hashed.seek(place)
             hashed.read(1)
             assert place - hashed._hashed <= 612_000_000

@@ -2,8 +2,6 @@
 
 import sys
 
-import click
-
 from tests.installer.standin.place import Place
 
 
@@ -14,5 +12,5 @@ def main() -> int:
     trusted = place.root / "etc/ssl/certs/ca-certificates.crt"
     trusted.parent.mkdir(parents=True, exist_ok=True)
     trusted.write_text("".join(each.read_text() for each in found))
-    click.echo(f"Updating certificates in /etc/ssl/certs...\n{len(found)} added, 0 removed; done.")
+    print(f"Updating certificates in /etc/ssl/certs...\n{len(found)} added, 0 removed; done.")
     return 0

@@ -152,6 +152,7 @@ def _write_admin(place: Place, port: int) -> None:
 def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer is one packet: its second one would wait 40 ms for the first to be acknowledged
 
         def do_GET(self) -> None:
             self._answer()

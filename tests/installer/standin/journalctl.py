@@ -2,8 +2,6 @@
 
 import sys
 
-import click
-
 from tests.installer.standin.place import Place
 from tests.installer.standin.units import Service
 
@@ -14,5 +12,5 @@ def main() -> int:
     for flag, word in zip(sys.argv, sys.argv[1:], strict=False):
         if flag in ("-u", "--unit"):
             log = Service(place, word.removesuffix(".service")).log
-            click.echo(log.read_text() if log.exists() else "-- No entries --")
+            print(log.read_text() if log.exists() else "-- No entries --")
     return 0

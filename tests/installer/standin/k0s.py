@@ -143,10 +143,10 @@ def stop(this: K0s) -> None:
 @click.option("--out", "-o", "form", default="", type=click.Choice(["", "json", "yaml"]))
 @_pass
 def status(this: K0s, form: str) -> None:
-    found = json.loads(this.ask("/standin/status"))
     if form == "json":
-        click.echo(json.dumps(found, indent=3))
+        click.echo(this.status())
     elif form == "":
+        found = json.loads(this.ask("/standin/status"))
         click.echo(f"Version: {found['Version']}\nProcess ID: {found['Pid']}\nRole: {found['Role']}")
         if found["WorkerToAPIConnectionStatus"]["Success"]:
             click.echo("Kube-api probing successful: true")

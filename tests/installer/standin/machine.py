@@ -11,20 +11,24 @@ from tests.installer.standin.place import VARIABLE, Place
 from tests.installer.standin.units import Service
 
 _REPOSITORY = Path(__file__).parents[3]
+# Python starts in a third of the time without its packages, and with few of its own modules.
 _PROGRAM = """\
 #!{python} -S
 import sys
 sys.path.insert(0, {repository!r})
-{quick}import site
-site.main()
-from tests.installer.standin.{module} import main
+{packages}from tests.installer.standin.{module} import main
 sys.exit(main({arguments}))
 """
-# Most calls are these, and Python starts in a third of the time without what the others need.
-_QUICK = """\
+# Most calls are the first two; the others take click and yaml.
+_K0S_PACKAGES = """\
 if sys.argv[1:2] == ["kubectl"]:
     from tests.installer.standin.kubectl import main
     sys.exit(main())
+if sys.argv[1:] in (["status", "-o", "json"], ["version"]):
+    from tests.installer.standin.looks import main
+    sys.exit(main({arguments}))
+import site
+site.main()
 """
 _PROGRAMS = {
     "usr/bin/systemctl": "systemctl",
@@ -36,9 +40,9 @@ _PROGRAMS = {
 def program(module: str, *arguments: str) -> bytes:
     """A stand-in as an executable file."""
     shown = ", ".join(repr(each) for each in arguments)
-    quick = _QUICK if module == "k0s" else ""
+    packages = _K0S_PACKAGES.format(arguments=shown) if module == "k0s" else ""
     return _PROGRAM.format(
-        python=sys.executable, repository=str(_REPOSITORY), quick=quick, module=module, arguments=shown
+        python=sys.executable, repository=str(_REPOSITORY), packages=packages, module=module, arguments=shown
     ).encode()
 
 

@@ -1,7 +1,7 @@
 """The k0s program on its machine: its version, and the service that it asks."""
 
 import json
-import urllib.request
+import socket
 
 from tests.installer.standin.place import Place
 from tests.installer.standin.units import Refused, k0s_service
@@ -19,6 +19,10 @@ class K0s:
     def full_version(self) -> str:
         return self.version if "+" in self.version else f"v{self.version.removeprefix('v')}+k0s.0"
 
+    def status(self) -> str:
+        """What `k0s status -o json` prints."""
+        return json.dumps(json.loads(self.ask("/standin/status")), indent=3)
+
     def ask(self, path: str) -> bytes:
         """Ask the running service, as the real one does at its socket."""
         service = k0s_service(self.place)
@@ -28,5 +32,8 @@ class K0s:
                 f"dial unix {_SOCKET}: connect: no such file or directory"
             )
         port = json.loads(self.place.running.read_text())["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return bytes(answer.read())
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as asked, asked.makefile("rb") as answer:
+            asked.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert b" 200 " in head, head
+        return body

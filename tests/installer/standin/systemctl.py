@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import click
-
 from tests.installer.standin.place import Place
 from tests.installer.standin.units import Refused, Service
 
@@ -21,12 +19,12 @@ def main() -> int:
     if verb == "daemon-reload":
         return 0
     if verb not in _VERBS:
-        click.echo(f"Unknown command verb {verb}.", err=True)
+        print(f"Unknown command verb {verb}.", file=sys.stderr)
         return 1
     try:
         return max(_VERBS[verb](Service(place, name)) for name in names)
     except Refused as error:
-        click.echo(str(error), err=True)
+        print(str(error), file=sys.stderr)
         return _UNKNOWN
 
 
@@ -51,13 +49,13 @@ def _restart(service: Service) -> int:
 
 
 def _is_active(service: Service) -> int:
-    click.echo("active" if service.active else "inactive")
+    print("active" if service.active else "inactive")
     return 0 if service.active else _INACTIVE
 
 
 def _is_enabled(service: Service) -> int:
     enabled = _wanted(service).is_symlink()
-    click.echo("enabled" if enabled else "disabled")
+    print("enabled" if enabled else "disabled")
     return 0 if enabled else 1
 
 

@@ -1,6 +1,6 @@
 """Names and tags after the specification's grammar."""
 
-import re
+import string
 
 import pytest
 from hypothesis import given
@@ -10,8 +10,18 @@ from registry.oci.digest import Digest
 from registry.oci.errors import NameInvalid, OCIError, TagInvalid
 from registry.oci.reference import Reference, RepositoryName, Tag, parse_tag_or_digest
 
-NAMES = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*", fullmatch=True)
-TAGS = st.from_regex(re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII), fullmatch=True)
+_LOWER, _DIGITS = string.ascii_lowercase, string.digits
+# Built of what the grammar is made of: drawing from its regular expressions takes ten times as long.
+_WORDS = st.text(_LOWER + _DIGITS, min_size=1)
+_SEPARATORS = st.sampled_from([".", "_", "__"]) | st.integers(1, 9).map("-".__mul__)
+_COMPONENTS = st.builds(
+    lambda first, rest: first + "".join(map("".join, rest)),
+    _WORDS,
+    st.lists(st.tuples(_SEPARATORS, _WORDS), max_size=4),
+)
+NAMES = st.lists(_COMPONENTS, min_size=1, max_size=5).map("/".join)
+_TAG_LETTERS = string.ascii_letters + _DIGITS + "_"
+TAGS = st.builds(str.__add__, st.sampled_from(_TAG_LETTERS), st.text(_TAG_LETTERS + ".-", max_size=127))
 
 
 @given(NAMES.filter(lambda name: len(name) <= 255))
