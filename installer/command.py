@@ -4,6 +4,7 @@ A command's module is imported only when that command is asked for, so that `k0r
 falcon, lmdb or gunicorn; nor the configuration file and the log, which it has no use for.
 """
 
+import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -101,7 +102,9 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
 
 def main() -> None:
     """Run a command line; leave with the exit code that requirements.md gives its outcome."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # or the interpreter looks through everything for garbage before it ends: 4 ms of 40
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
