@@ -22,8 +22,8 @@ def executable() -> Path | None:
 
 def child_command() -> list[str]:
     """The `k0rdentd` of this very version, for a process beside this one."""
-    isolated = ["-I"] if sys.flags.isolated else []
-    return [sys.executable, *isolated, "-m", "installer.command"]
+    flags = [*(["-I"] if sys.flags.isolated else []), *(["-S"] if sys.flags.no_site else [])]
+    return [sys.executable, *flags, "-m", "installer.command"]
 
 
 def own_command() -> list[str]:

@@ -120,6 +120,7 @@ def test_some_libraries_have_one_keeper(module: str) -> None:
     [
         ("import registry.oci.manifest", {"falcon", "lmdb", "orjson", "click"}),
         ("import installer.command", {"falcon", "lmdb", "gunicorn", "cryptography", "zstandard", "rich"}),
+        ("from installer.command import run; run(['version'])", {"logging", "yaml", "registry.config", "hashlib"}),
         ("import loader.cli", {"falcon", "gunicorn", "rich", "importlib.metadata"}),
         ("import loader.bundle_cli", {"falcon", "gunicorn", "httpx", "rich"}),
         ("import registry.store_cli", {"falcon", "gunicorn", "httpx", "cryptography", "importlib.metadata"}),

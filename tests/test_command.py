@@ -143,9 +143,15 @@ def test_a_mistake_in_the_file_is_told_by_name(tmp_path: Path, text: str, said: 
 
 
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
-    done = k0rdentd("-c", tmp_path / "none.yaml", "version")
+    done = k0rdentd("-c", tmp_path / "none.yaml", "store", "--help")
     assert done.returncode == 2
     assert "none.yaml" in told(done)
+
+
+def test_the_version_is_told_whatever_the_file_holds(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("nonsense: [\n")
+    assert k0rdentd("-c", tmp_path / "c.yaml", "version").returncode == 0
+    assert k0rdentd("-c", tmp_path / "c.yaml", "show-flavor").stdout == "online\n"
 
 
 def test_the_shipped_configuration_is_valid() -> None:

@@ -10,7 +10,8 @@ import zstandard
 
 def pack(tree: Path, target: Path, level: int) -> int:
     """Write `target`; how much `tree` takes on a disk."""
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=0)
+    # Any number of threads makes the same bytes.
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=-1)
     unpacked = 0
     with (
         target.open("wb") as file,

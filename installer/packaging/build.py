@@ -19,7 +19,7 @@ from installer.packaging.tree import add_own, assemble, compile_all
 from installer.runtime import CHECKSUMS
 
 BEST_LEVEL = 19
-"""Of zstd: 18 MB in 35 s; level 3 makes 23 MB in a second."""
+"""Of zstd: 19 MB in 30 s of one core; level 10 makes 21 MB in a second, level 3 makes 23."""
 
 
 @dataclass(frozen=True, slots=True)

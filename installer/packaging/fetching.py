@@ -29,7 +29,14 @@ def fetch_debs(debs: Sequence[Deb], folder: Path) -> list[Path]:
     missing = [deb for deb in debs if not (folder / deb.file_name).exists()]
     if missing:
         names = [f"{deb.name}:{deb.architecture}={deb.version}" for deb in missing]
-        run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *names], cwd=folder)
+        try:
+            run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *names], cwd=folder)
+        except BuildFailed as error:
+            wanted = ", ".join(deb.file_name for deb in missing)
+            raise BuildFailed(
+                f"{error}. If Debian has newer ones now: make lock-runtime, "
+                f"or put {wanted} from snapshot.debian.org into {folder}"
+            ) from error
     return [_checked(folder / deb.file_name, deb.sha256) for deb in debs]
 
 

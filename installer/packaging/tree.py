@@ -1,6 +1,6 @@
 """The runtime as a folder: a trimmed Python of Debian with its C library, the dependencies, and ours.
 
-bin/python3   lib/ (libraries)   lib/python3.11/   lib/python3/dist-packages/   share/licences/   RUNTIME
+bin/python3   lib/ (libraries)   lib/python3.11/ (all modules, as bytecode)   share/licences/   RUNTIME
 """
 
 import importlib.util
@@ -15,7 +15,6 @@ from installer.packaging.fetching import run
 from installer.packaging.locks import ROOT
 
 PYTHON = "lib/python3.11"
-PACKAGES = "lib/python3/dist-packages"
 OURS = ("registry", "loader", "installer", "bench")
 
 LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
@@ -53,9 +52,9 @@ def assemble(tree: Path, debs: Sequence[Path], wheels: Sequence[Path], architect
     _copy_python(tree, unpacked, architecture)
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as file:
-            file.extractall(tree / PACKAGES)
+            file.extractall(tree / PYTHON)
     for pattern in _NO_FILES:
-        _remove((tree / PACKAGES).glob(pattern))
+        _remove((tree / PYTHON).glob(pattern))
     _strip(tree)
     _tie_to_own_libraries(tree, unpacked)
     (tree / "RUNTIME").write_text("Unpacked by the k0rdentd executable, which makes it anew if it is removed.\n")
@@ -65,27 +64,23 @@ def add_own(tree: Path, version: str) -> None:
     """k0rdentd itself: what git knows of the four packages, this one left out."""
     listed = run(["git", "ls-files", "-z", "--", *OURS, ":!installer/packaging"], cwd=ROOT).split("\0")
     for name in filter(None, listed):
-        target = tree / PACKAGES / name
+        target = tree / PYTHON / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-    described = tree / PACKAGES / f"k0rdentd-{version}.dist-info"
+    described = tree / PYTHON / f"k0rdentd-{version}.dist-info"
     described.mkdir()
     (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: k0rdentd\nVersion: {version}\n")
 
 
 def compile_all(tree: Path) -> None:
-    """Bytecode that is taken as it is: nobody changes a source, and nobody looks whether one was changed."""
+    """Bytecode in place of the sources: a third less to unpack, and to look for at a start."""
     if importlib.util.MAGIC_NUMBER != b"\xa7\r\r\n":
         raise BuildFailed("the bytecode must be Python 3.11's: build with python3.11")
-    for source in sorted((tree / "lib").rglob("*.py")):
-        target = source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc"
-        py_compile.compile(
-            str(source),
-            str(target),
-            str(source.relative_to(tree)),
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+    for source in sorted((tree / PYTHON).rglob("*.py")):
+        named = str(source.relative_to(tree / PYTHON))
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(source), str(source.with_suffix(".pyc")), named, doraise=True, invalidation_mode=mode)
+        source.unlink()
 
 
 def _copy_libraries(tree: Path, unpacked: Path, architecture: str) -> None:
@@ -120,7 +115,7 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def _strip(tree: Path) -> None:
     """Wheels come with symbols for debuggers: 40 MB of them."""
-    libraries = sorted(map(str, (tree / PACKAGES).rglob("*.so")))
+    libraries = sorted(map(str, (tree / PYTHON).rglob("*.so")))
     run(["strip", "--strip-unneeded", *libraries])
 
 

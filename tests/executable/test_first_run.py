@@ -90,6 +90,15 @@ def test_a_place_that_will_not_do_is_told_and_left_as_it_was(built: Built, root:
     assert root.runtimes == []
 
 
+def test_a_read_only_folder_that_is_there_already_is_called_so(built: Built, root: Root) -> None:
+    """As the one of the unit's sandbox is."""
+    root.put(built.online)
+    root.inside("/place").mkdir()
+    before = f'{_PROC}; mount -t tmpfs -o ro tmpfs "$0/place"'
+    done = root.run(BINARY, "version", before=before, environment={"K0RDENTD_RUNTIME_DIR": "/place"})
+    assert "/place: Read-only file system" in done.stderr
+
+
 def test_the_next_place_is_taken_where_the_first_will_not_do(built: Built, root: Root) -> None:
     root.put(built.online)
     root.inside("/opt").mkdir()

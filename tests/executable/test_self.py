@@ -40,9 +40,9 @@ def test_it_checks_itself_and_its_runtime(built: Built, root: Root) -> None:
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()][:4] == ["runtime", "k0s", "metadata", "launcher"]
     (folder,) = root.inside(RUNTIMES).iterdir()
-    (folder / "lib/python3/dist-packages/added.pth").write_text("")
+    (folder / "lib/python3.11/added.pth").write_text("")
     assert "added.pth is not as it was unpacked" in root.run(BINARY, "self", "check").stderr
-    (folder / "lib/python3/dist-packages/added.pth").unlink()
+    (folder / "lib/python3.11/added.pth").unlink()
     with (folder / "bin/python3").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"x")

@@ -54,15 +54,16 @@ int main(int argc, char **argv) {
     set_environment(&self);
     snprintf(python, sizeof python, "%s/bin/python3", runtime);
     read_ahead(python);
-    char **words = calloc((size_t)argc + 5, sizeof *words);
+    char **words = calloc((size_t)argc + 6, sizeof *words);
     if (!words)
         fail("no memory");
     words[0] = python;
     words[1] = "-I";
-    words[2] = "-m";
-    words[3] = "installer.command";
+    words[2] = "-S"; /* all modules lie in one folder, there is none for a site to add */
+    words[3] = "-m";
+    words[4] = "installer.command";
     for (int i = 1; i < argc; i++)
-        words[i + 3] = argv[i];
+        words[i + 4] = argv[i];
     execv(python, words);
     fail("cannot run %s: %s; if it is damaged, remove %s and start again", python, strerror(errno), runtime);
 }

@@ -110,7 +110,7 @@ static int is_usable(struct place *place, const struct executable *self) {
         return 0;
     unsigned long long free_bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
     if (disk.f_flag & ST_RDONLY || access(place->path, W_OK))
-        return snprintf(why_not, room, "%s", strerror(errno ? errno : EROFS)), 0;
+        return snprintf(why_not, room, "%s", strerror(disk.f_flag & ST_RDONLY ? EROFS : errno)), 0;
     if (disk.f_flag & ST_NOEXEC)
         return snprintf(why_not, room, "programs may not run there (it is mounted noexec)"), 0;
     if (free_bytes < self->unpacked)
