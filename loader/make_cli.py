@@ -13,7 +13,7 @@ import httpx
 from loader.address import DEFAULT_TEMPLATE, FetchFailed, bundle_url, file_name
 from loader.create import create as create_bundle
 from loader.fetch import Download, Progress, disk_refusals, fetch_small, file_digests
-from loader.proof import prove
+from loader.proof import prove_before_use
 from loader.repack import repack as repack_bundle
 from loader.signature import Check
 from registry.credentials import credential_options
@@ -141,7 +141,7 @@ def pull(
             click.echo(f"k0rdentd: {out} is here already: remove it to fetch it anew", err=True)
             digests = file_digests(out)
             if verify and cosign_key is not None:
-                prove(out, Verification(True, cosign_key))
+                prove_before_use(out, Verification(True, cosign_key))
         else:
             digests = _fetch(transport, url, out, cosign_key if verify else None)
     if verify and cosign_key is None:

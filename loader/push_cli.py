@@ -9,7 +9,7 @@ import click
 
 from loader.errors import BundleInvalid, LoaderError
 from loader.load_command import report_option
-from loader.proof import prove
+from loader.proof import prove_before_use
 from loader.push import Push
 from loader.report import Origin, Outcome, Report, Status
 from loader.selection import Selection
@@ -71,7 +71,7 @@ def push(
     interrupt_on_signals()
     address = Address.parse(to)
     access = credentials.access((to,), jobs)
-    prove(bundle, Verification(verify, cosign_key, cosign_signature))
+    prove_before_use(bundle, Verification(verify, cosign_key, cosign_signature))
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
         told = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
