@@ -94,6 +94,8 @@ class Ingest:
         self.platforms: set[str] = set()
         """For which there are images in what was read, if some platforms are selected."""
         self._held: list[_Held] = []
+        self.brought: set[Digest] = set()
+        """Blobs that the store did not have, as far as the archives name them."""
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -170,6 +172,7 @@ class Ingest:
         blob = archive.blobs[held.name] = held.begin()
         if held.digest is not None:
             self._seen[held.digest] = blob
+            self.brought.add(held.digest)
         self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:
