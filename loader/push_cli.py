@@ -85,10 +85,14 @@ def push(
     if report is not None:
         told.write(report, outcomes)
     click.echo(f"{told.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
+    _require_success(told)
+
+
+def _require_success(told: Report) -> None:
     if told.failures:
         raise LoaderError(f"{len(told.failures)} of {told.members} members failed: see above, and push again")
     if not told.members:
-        raise BundleInvalid(f"{bundle} holds no image or chart: is it the airgap bundle?")
+        raise BundleInvalid(f"{told.bundle} holds no image or chart: is it the airgap bundle?")
 
 
 def _line(outcome: Outcome, report: Report) -> str:
