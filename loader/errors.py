@@ -3,6 +3,7 @@
 Failure
 └── LoaderError
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
+    │   ├── PlatformMissing  no image in it is for a platform that is wanted
     │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
     ├── Untrusted            nothing of the bundle is served
@@ -30,6 +31,10 @@ class BundleMissing(BundleInvalid):
     """There is no such file or directory, or it cannot be opened."""
 
     exit_code: ClassVar[int] = 2
+
+
+class PlatformMissing(BundleInvalid):
+    """No image in it is for a platform that is wanted."""
 
 
 class BundleTruncated(BundleInvalid):

@@ -9,7 +9,7 @@ from functools import partial
 
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
-from loader.platforms import select
+from loader.platforms import platforms_in, select
 from loader.pool import Pool
 from loader.rawfile import CHUNK, Extent
 from loader.selection import Selection
@@ -91,7 +91,11 @@ class Ingest:
         self._pool = pool
         self._go_on = go_on
         self._selection = selection
+        self.platforms: set[str] = set()
+        """For which there are images in what was read, if some platforms are selected."""
         self._held: list[_Held] = []
+        self.brought: set[Digest] = set()
+        """Blobs that the store did not have, as far as the archives name them."""
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -140,6 +144,7 @@ class Ingest:
         """With a selection of platforms: let the pool have what is wanted; the rest never becomes a blob."""
         if not self._selection.platforms:
             return
+        self.platforms |= platforms_in(archive.documents, self._selection)
         wanted = select(archive.documents, self._selection)
         archive.is_excluded = wanted.is_excluded
         while self._held:
@@ -167,6 +172,7 @@ class Ingest:
         blob = archive.blobs[held.name] = held.begin()
         if held.digest is not None:
             self._seen[held.digest] = blob
+            self.brought.add(held.digest)
         self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:

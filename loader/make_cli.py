@@ -13,7 +13,7 @@ import httpx
 from loader.address import DEFAULT_TEMPLATE, FetchFailed, bundle_url, file_name
 from loader.create import create as create_bundle
 from loader.fetch import Download, Progress, disk_refusals, fetch_small, file_digests
-from loader.proof import prove
+from loader.proof import prove_before_use
 from loader.repack import repack as repack_bundle
 from loader.signature import Check
 from registry.credentials import credential_options
@@ -134,14 +134,12 @@ def pull(
     with closing(transport):
         _fetch_signature(transport, url, output, required=verify)
         if cosign_key is not None and is_address(cosign_key):
-            key_url = bundle_url(cosign_key, "")
-            fetch_small(transport, key_url, output / file_name(key_url))
-            cosign_key = str(output / file_name(key_url))
+            cosign_key = _fetch_key(transport, cosign_key, output)
         if out.exists():
             click.echo(f"k0rdentd: {out} is here already: remove it to fetch it anew", err=True)
             digests = file_digests(out)
             if verify and cosign_key is not None:
-                prove(out, Verification(True, cosign_key))
+                prove_before_use(out, Verification(True, cosign_key))
         else:
             digests = _fetch(transport, url, out, cosign_key if verify else None)
     if verify and cosign_key is None:
@@ -161,6 +159,14 @@ def _fetch(transport: Transport, url: httpx.URL, out: Path, key: str | None) -> 
     download = Download(transport, url, out, check.algorithms)
     _show_progress(download.run(check.require), out)
     return download.digests
+
+
+def _fetch_key(transport: Transport, address: str, output: Path) -> str:
+    """The file in which the key is now."""
+    url = bundle_url(address, "")
+    path = output / file_name(url)
+    fetch_small(transport, url, path)
+    return str(path)
 
 
 def _fetch_signature(transport: Transport, url: httpx.URL, output: Path, *, required: bool) -> None:

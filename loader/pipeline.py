@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 
 from loader.config import LoadSettings
-from loader.errors import BundleInvalid, SignatureInvalid, Untrusted
+from loader.errors import BundleInvalid, PlatformMissing, SignatureInvalid, Untrusted
 from loader.identity import Identity, identify
 from loader.ingest import Ingest
 from loader.journal import Head, Journal, recall
@@ -22,6 +22,7 @@ from loader.survey import survey
 from registry.storage.errors import StorageError
 from registry.storage.loads import load_state
 from registry.storage.store import Store
+from registry.text import printable
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Load:
         Raises:
             Untrusted: the signature does not hold. No image has a name by this load.
             BundleInvalid: the bundle cannot be read on, or holds no image at all.
+            PlatformMissing: no image in it is for a platform that is wanted; what is for none was loaded.
             StorageBusy: another load into this store is running.
             StorageFull: the disk is too small, or became full. Images given out stay.
             KeyboardInterrupt: after `interrupt()`.
@@ -114,7 +116,9 @@ class Load:
         self._remember("loading")
         prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
-            archives = Ingest(self.store, pool, self._go_on, self.settings.selection).archives(self.source.members())
+            ingest = Ingest(self.store, pool, self._go_on, self.settings.selection)
+            publisher = replace(publisher, brought=ingest.brought)
+            archives = ingest.archives(self.source.members())
             batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
             try:
                 yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
@@ -123,7 +127,14 @@ class Load:
                 raise
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
+        if known is None and ingest.platforms and not any(map(self.settings.selection.wants, ingest.platforms)):
+            publisher.journal.forget()
+            raise self._platform_missing(ingest.platforms)
         publisher.journal.finish(self._proof)
+
+    def _platform_missing(self, there: set[str]) -> PlatformMissing:
+        wanted, found = ", ".join(self.settings.selection.platforms), printable(", ".join(sorted(there)))
+        return PlatformMissing(f"no image in {self.source.path} is for {wanted}: it has images for {found}")
 
     def _prover(self) -> Callable[[], None] | None:
         """What raises Untrusted unless the bundle, hashed from now on, is what its signer signed."""

@@ -20,6 +20,8 @@ class Wanted:
     is_excluded: bool = False
 
 
+# What BuildKit says of an attestation in an index.
+_ATTESTATION = "unknown/unknown"
 _ALL = Wanted(None)
 _NOTHING = Wanted(frozenset(), is_excluded=True)
 
@@ -34,6 +36,21 @@ def select(documents: Mapping[str, bytes], selection: Selection) -> Wanted:
     if INDEX in documents:
         return _select_layout(read_layout(documents, selection), blob_documents(documents), selection)
     return _NOTHING if not selection.wants(_docker_platform(documents)) else _ALL
+
+
+def platforms_in(documents: Mapping[str, bytes], selection: Selection) -> frozenset[str]:
+    """Those for which an archive has an image, wanted or not; none of a chart.
+
+    Raises:
+        MemberInvalid, OCIError: as `select` does.
+    """
+    if INDEX not in documents:
+        return frozenset(filter(None, [_docker_platform(documents)]))
+    blobs, manifests = blob_documents(documents), read_layout(documents, selection).manifests.values()
+    configs = [each.config for each in manifests if each.config is not None]
+    own = [_platform(blobs.get(config.digest)) for config in configs if config.media_type in IMAGE_CONFIGS]
+    listed = [child.platform for each in manifests for child in each.children]
+    return frozenset(each for each in (*own, *listed) if each and each != _ATTESTATION)
 
 
 def _select_layout(layout: Layout, documents: Mapping[Digest, bytes], selection: Selection) -> Wanted:

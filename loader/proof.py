@@ -3,26 +3,36 @@
 from pathlib import Path
 
 from loader.errors import BundleInvalid
-from loader.signature import Check
+from loader.signature import Check, Proof
 from loader.source import Source
-from registry.verification import Verification
+from registry.verification import Evidence, Verification
 
 
-def prove(bundle: Path, verification: Verification) -> None:
+def prove(source: Source, evidence: Evidence) -> Proof:
+    """Read the whole file, of which a pipe has nothing left then.
+
+    Raises:
+        SignatureInvalid, KeyUnusable: the signature does not hold, which tells both digests, or cannot be checked.
+    """
+    check = Check.open(source.path, evidence)
+    return check.require(source.hash(check.algorithms).digests())
+
+
+def prove_before_use(bundle: Path, verification: Verification) -> None:
     """Read the whole file, unless it is said that nothing is to be checked.
 
     Raises:
         EvidenceMissing: the signature or the key is missing.
-        SignatureInvalid, KeyUnusable: it does not hold, or cannot be checked.
+        BundleInvalid: it is standard input.
+        SignatureInvalid, KeyUnusable: as `prove` does.
     """
     evidence = verification.evidence(bundle)
     if evidence is None:
         return
-    check = Check.open(bundle, evidence)
     with Source(bundle) as source:
         if source.is_piped:
             raise BundleInvalid(
                 "standard input comes only once: save the bundle in a file to have its signature checked "
                 "before it is used, or take --no-verify"
             )
-        check.require(source.hash(check.algorithms).digests())
+        prove(source, evidence)

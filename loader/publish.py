@@ -1,6 +1,7 @@
 """Archives become images that clients see: bytes durable first, then the names."""
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,9 @@ class Publisher:
     source: Source
     journal: Journal
     report: Report
+    brought: AbstractSet[Digest] = frozenset()
+    """Blobs that this load has written, growing as it reads."""
+    _loaded: set[Reference] = field(default_factory=set)
     _present: list[tuple[Reference, Digest]] = field(default_factory=list)
 
     def publish(self, batches: Iterable[Iterable[Candidate]]) -> Iterator[Outcome]:
@@ -90,6 +94,7 @@ class Publisher:
         outcome = _outcome(candidate, self._status(candidate))
         self.report.add(outcome)
         if candidate.image is not None and outcome.status is Status.LOADED:
+            self._loaded.add(candidate.image.reference)
             try:
                 state = (self.report.bundle, self.report.state("loading"))
                 self.store.publish(candidate.image, state, self.report.cause(candidate.path))
@@ -97,7 +102,7 @@ class Publisher:
                 self.report.withdraw(outcome)
                 outcome = replace(outcome, status=Status.FAILED, error=str(error))
                 self.report.add(outcome)
-        elif candidate.image is not None and outcome.status is Status.PRESENT:
+        elif candidate.image is not None and outcome.is_held:
             self._present.append((candidate.image.reference, candidate.image.root))
         return outcome
 
@@ -111,7 +116,11 @@ class Publisher:
             return Status.FAILED
         if candidate.image is None:
             return Status.EXCLUDED
-        return Status.PRESENT if self.store.has_image(candidate.image) else Status.LOADED
+        if not self.store.has_image(candidate.image):
+            return Status.LOADED
+        is_new = candidate.image.reference in self._loaded
+        is_mended = not is_new and any(blob.digest in self.brought for blob in candidate.image.blobs)
+        return Status.MENDED if is_mended else Status.PRESENT
 
 
 def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[list[Candidate]]:

@@ -9,7 +9,7 @@ import click
 
 from loader.errors import BundleInvalid, LoaderError
 from loader.load_command import report_option
-from loader.proof import prove
+from loader.proof import prove_before_use
 from loader.push import Push
 from loader.report import Origin, Outcome, Report, Status
 from loader.selection import Selection
@@ -71,7 +71,7 @@ def push(
     interrupt_on_signals()
     address = Address.parse(to)
     access = credentials.access((to,), jobs)
-    prove(bundle, Verification(verify, cosign_key, cosign_signature))
+    prove_before_use(bundle, Verification(verify, cosign_key, cosign_signature))
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
         told = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
@@ -85,10 +85,14 @@ def push(
     if report is not None:
         told.write(report, outcomes)
     click.echo(f"{told.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
+    _require_success(told)
+
+
+def _require_success(told: Report) -> None:
     if told.failures:
         raise LoaderError(f"{len(told.failures)} of {told.members} members failed: see above, and push again")
     if not told.members:
-        raise BundleInvalid(f"{bundle} holds no image or chart: is it the airgap bundle?")
+        raise BundleInvalid(f"{told.bundle} holds no image or chart: is it the airgap bundle?")
 
 
 def _line(outcome: Outcome, report: Report) -> str:

@@ -22,11 +22,13 @@ class Status(enum.Enum):
     """In the store, and not named before the bundle's signature holds; another outcome follows."""
     LOADED = "loaded"
     PRESENT = "present"
+    MENDED = "mended"
+    """Its name was there, and a blob of it was not: the load has brought that."""
     EXCLUDED = "excluded"
     FAILED = "failed"
 
 
-_HELD = (Status.LOADED, Status.PRESENT)
+_HELD = (Status.LOADED, Status.PRESENT, Status.MENDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,16 @@ class Snapshot:
 
     def referrers(self, name: RepositoryName, subject: Digest) -> Iterator[Descriptor]:
         """In the order of their digests."""
-        for _, row in self._rows.scan("referrers", keys.digest_key(name, subject)):
+        for _, row in self.referrer_rows(name, subject):
             yield Descriptor.parse(orjson.loads(row))
+
+    def referrer_rows(
+        self, name: RepositoryName, subject: Digest, after: Digest | None = None
+    ) -> Iterator[tuple[Digest, bytes]]:
+        """Each referrer behind `after`, which need not exist, and its descriptor as JSON, of up to 4 MiB."""
+        prefix = keys.digest_key(name, subject)
+        for key, row in self._rows.scan("referrers", prefix, prefix + keys.pack_digest(after) if after else b""):
+            yield keys.unpack_digest(key[len(prefix) :]), row
 
     def count(self, table: str) -> int:
         """Rows in a table."""

@@ -82,8 +82,12 @@ def test_a_blob_that_was_changed_leaves_no_file(site: Server, tmp_path: Path) ->
     found = binary(site, 0)
     digest = IMAGES["one-layer"].blobs
     (blob,) = [each for each in digest if each.media_type == LAYER]
-    path = Layout(site.log.parent / "store").blobs / "sha256" / blob.hex[:2] / blob.hex
+    root = site.log.parent / "store"
+    path = Layout(root).blobs / "sha256" / blob.hex[:2] / blob.hex
     content = path.read_bytes()
+    store = Store.open([root])
+    publish(store, IMAGES["one-layer"], "other:1")  # after a change the registry remembers nothing, and reads again
+    store.close()
     path.chmod(0o644)
     path.write_bytes(content[:-8] + bytes(8))
     try:

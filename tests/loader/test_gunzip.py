@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from isal import igzip
 
-from loader import inflate
+from loader import checkpoint, inflate
 from loader.checkpoint import Checkpoint
 from loader.deflate import ended, find_block
 from loader.gunzip import Gunzip
@@ -88,6 +88,7 @@ def unpacked(file: RawFile, start: Checkpoint | None = None) -> tuple[bytes, lis
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many sections, and a checkpoint at each."""
     monkeypatch.setattr(inflate, "CHUNK", 64 * 1024)
+    monkeypatch.setattr(checkpoint, "CHUNK", 64 * 1024)
     monkeypatch.setattr(inflate, "SECTION", SECTION)
     monkeypatch.setattr(inflate, "INTERVAL", 1)
 

@@ -264,3 +264,18 @@ def test_an_index_json_with_several_images_is_refused(tmp_path: Path) -> None:
     both = Archive((*one.entries[:-2], *two.entries[:-2], listed))
     done = load(write_tar(tmp_path / "b.tar", {"x_1.tar": both}), tmp_path / "s")
     assert "lists 2 images" in done.stderr
+
+
+def test_an_image_of_which_a_blob_was_lost_is_told_as_mended(tmp_path: Path) -> None:
+    good, bad = small_image("good"), small_image("bad")
+    archives = {"good_1.tar": oci_archive(good), "bad_1.tar": oci_archive(bad)}
+    path = write_tar(tmp_path / "b.tar", archives)
+    assert "2 loaded" in load(path, tmp_path / "s").stdout
+    lost = next(Digest.parse(blob.digest) for blob in bad.below if "layer" in blob.media_type)
+    (place,) = (tmp_path / "s" / "blobs").rglob(lost.hex)
+    place.unlink()
+    again = load(path, tmp_path / "s")
+    assert "present good:1" in again.stdout
+    assert "mended bad:1" in again.stdout
+    assert place.exists()
+    assert "2 present" in load(path, tmp_path / "s").stdout

@@ -75,3 +75,10 @@ def test_a_platform_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
     done = k0rdentd("load", tmp_path / "b", "-s", tmp_path / "s", "--platform", "amd64")
     assert done.returncode == 2
     assert "linux/amd64" in done.stderr
+
+
+def test_a_platform_that_no_image_is_for_is_told_with_those_that_there_are(tmp_path: Path, bundle: Path) -> None:
+    for _ in range(2):
+        done = load(bundle, tmp_path / "s", "--platform", "linux/amd46")
+        assert done.returncode == 1
+        assert "is for linux/amd46: it has images for linux/amd64, linux/arm64\n" in done.stderr
