@@ -7,7 +7,7 @@ lies before the block, and is `ended` there, comes to an end there and nowhere e
 """
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from isal import igzip_lib
@@ -19,6 +19,7 @@ DAMAGE: tuple[type[Exception], ...] = (igzip_lib.IsalError,)  # type: ignore[ass
 _NEAR: Final = 96 * 1024  # a stored block has 64 KiB at most
 _FAR: Final = 256 * 1024
 _STEP: Final = 8 * 1024  # searched at once for dynamic blocks: most packers begin one within two of them
+_STORED_TRIES, _DYNAMIC_TRIES = 64, 1000  # a file can be made of what only looks like blocks
 _HEADER: Final = 16  # bytes of a dynamic block's header that are looked at, and some
 _TRIAL: Final = 128 * 1024
 
@@ -29,7 +30,8 @@ def find_block(packed: bytes) -> int | None:
     Stored blocks are looked for first. What they hold may be compressed itself, and then is full of
     blocks, too, that are none of this stream.
     """
-    candidates = chain(_stored_ends(packed[:_NEAR]), _dynamic(packed[:_FAR]))
+    stored = islice(_stored_ends(packed[:_NEAR]), _STORED_TRIES)
+    candidates = chain(stored, islice(_dynamic(packed[:_FAR]), _DYNAMIC_TRIES))
     return next((bit for bit in candidates if _is_block(packed, bit)), None)
 
 
