@@ -3,12 +3,15 @@
 Nothing marks a block, and it may begin at any bit. A stored one tells its length twice; a dynamic one
 begins with a code that must have no gap. What passes for one of them is tried: bytes that only look
 like a block give nothing to speak of. A chance that is left shows at the seam: whoever unpacks what
-lies before the block, and is `ended` there, comes to an end there and nowhere else.
+lies before the block, and then a mark that nobody can foresee, gets what the mark holds where a block
+begins, and nowhere else.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final
+from random import SystemRandom
+from typing import Final, Self
 
 from isal import igzip_lib
 
@@ -22,6 +25,8 @@ _STEP: Final = 8 * 1024  # searched at once for dynamic blocks: most packers beg
 _STORED_TRIES, _DYNAMIC_TRIES = 64, 1000  # a file can be made of what only looks like blocks
 _HEADER: Final = 16  # bytes of a dynamic block's header that are looked at, and some
 _TRIAL: Final = 128 * 1024
+_MARKED: Final = 16
+_RANDOM: Final = SystemRandom()
 
 
 def find_block(packed: bytes) -> int | None:
@@ -48,11 +53,32 @@ def aligned(packed: bytes, bit: int) -> bytes:
     return head.to_bytes((length - shift) // 8 + 1, "little") + packed[first + 1 :]
 
 
-def ended(packed: bytes, bit: int) -> bytes:
-    """The bits of `packed` before `bit`, at which a block begins, and an empty block that is the last."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A block whose code nobody can foresee, and what it holds: only who reads it as a block gets that."""
+
+    bits: int
+    size: int
+    """Of `bits`."""
+    plain: bytes
+
+    @classmethod
+    def random(cls) -> Self:
+        """A dynamic block, section 3.2.7: 127 literals of 256 and the end of the block have codes of 7 bits."""
+        literals = sorted(_RANDOM.sample(range(256), 127))
+        chosen = [_RANDOM.randrange(127) for _ in range(_MARKED)]
+        lengths = sum(1 << literal for literal in literals) | 1 << 256  # of 257 symbols and one distance; 0 is "none"
+        codes = [(int(f"{code:07b}"[::-1], 2), 7) for code in (*chosen, 127)]  # most significant bit first
+        # HLIT 257, HDIST 1, HCLEN 6; of the code lengths 16, 17, 18, 0, 8 and 7 only 0 and 7 exist, with a bit each.
+        header = ((0b100, 3), (0, 5), (0, 5), (2, 4), *((length, 3) for length in (0, 0, 0, 1, 0, 1)))
+        return cls(*_bits(*header, (lengths, 258), *codes), bytes(literals[code] for code in chosen))
+
+
+def before_block(packed: bytes, bit: int, mark: Mark) -> bytes:
+    """The bits of `packed` before `bit`, at which a block begins, and then `mark`."""
     whole, shift = divmod(bit, 8)
     rest = packed[whole] & (1 << shift) - 1 if shift else 0
-    return packed[:whole] + (rest | _LAST << shift).to_bytes(3, "little")[: (shift + _LAST_SIZE + 7) // 8]
+    return packed[:whole] + (rest | mark.bits << shift).to_bytes((shift + mark.size + 7) // 8, "little")
 
 
 def _is_block(packed: bytes, bit: int) -> bool:
@@ -153,7 +179,6 @@ def _bits(*fields: tuple[int, int]) -> tuple[int, int]:
 
 # RFC 1951 section 3.2.6: an empty block of fixed codes has 10 bits, an even number.
 _EVEN: Final = ((0b010, 3), (0, 7))
-_LAST, _LAST_SIZE = _bits((0b011, 3), (0, 7))
 # Section 3.2.7, 91 bits: codes of one bit for literal 0, the end of the block, and one distance.
 # The lengths of the 19 code lengths come in an order in which 18 is the third and 1 the eighteenth.
 _ODD: Final = (

@@ -6,9 +6,9 @@ came out that are the same both ways: no byte of them goes back to what is not k
 any behind them. When the section before is done, the head is unpacked once more, with what really
 precedes it. Bytes that are packed already hardly refer to anything: their heads have 64 KiB.
 
-What lies before a block that was found is unpacked up to that very bit, with an end put there. If it
-does not end, there is no block there: the section is unpacked anew behind the one before it, as is a
-section without a block, one whose head does not end, and one in which a member ends.
+What lies before a block that was found is unpacked up to that very bit, with a random block put there.
+If what that holds does not come out, there is no block there: the section is unpacked anew behind the
+one before it, as is a section without a block, and one whose head does not end.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ from typing import Any, Final
 from isal import isal_zlib
 
 from loader.checkpoint import PROOF, Checkpoint, whole_mib
-from loader.deflate import DAMAGE, WINDOW, aligned, ended, find_block
+from loader.deflate import DAMAGE, WINDOW, Mark, aligned, before_block, find_block
 from loader.rawfile import CHUNK, RawFile
 from loader.unpacker import Item, Trailer, Unpacker
 
@@ -31,6 +31,7 @@ SECTION: Final = 8 * CHUNK  # packed
 INTERVAL: Final = 64 * CHUNK  # of output, between two checkpoints
 _REMEMBERED: Final = 16  # checkpoints that nobody has asked for yet
 _HELD: Final = 4 * SECTION  # more than this does not come out of a section ahead of its turn
+_PORTION: Final = 16 * 1024
 _HEAD: Final = 64 * 1024
 _HEADS: Final = 16
 _UNKNOWN: Final = (bytes(WINDOW), b"\xff" * WINDOW)
@@ -86,7 +87,9 @@ class Inflation:
         with _pool(self._threads) as pool:
             for item in self._items(pool):
                 self._sum.add(item)
-                if isinstance(item, bytes):
+                if isinstance(item, Trailer):
+                    self._window = b""
+                elif item:
                     self._pass(item)
                     yield item
 
@@ -179,8 +182,8 @@ class Line:
         if len(self._fed) > _RETRACED:
             return None
         with suppress(*_DAMAGE):
-            items = _limited(self._unpacker, ended(packed, block))
-            if items is not None and self._unpacker.has_just_ended:
+            items = _up_to(self._unpacker, packed, block)
+            if items is not None:
                 return items
         self._unpacker = Unpacker(self._window)
         for each in self._fed:
@@ -246,11 +249,14 @@ def _unpack_ahead(section: Section, following: bytes, next_block: Future[int | N
         head = _head(unpacker, section.packed, begin)
         if head is None:
             return None
-        items = _limited(unpacker, section.packed[head[0] :] + (ended(following, end) if following else b""))
-        if not following:
+        items = _limited(unpacker, section.packed[head[0] :])
+        rest: list[Item] | None = []
+        if following:
+            rest = _up_to(unpacker, following, end)
+        else:
             unpacker.finish()
-        if items is not None and (unpacker.has_just_ended or not following):
-            return Ahead(*head, tuple(items))
+        if items is not None and rest is not None:
+            return Ahead(*head, (*items, *rest))
     return None
 
 
@@ -260,7 +266,7 @@ def _head(unpacker: Unpacker, packed: bytes, block: int) -> tuple[int, int] | No
     size, tails = 0, (b"", b"")
     for at in range(block // 8, min(len(packed), _HEADS * _HEAD), _HEAD):
         portion = packed[at : at + _HEAD]
-        portion = portion if size else aligned(portion, block % 8)
+        portion = aligned(portion, block % 8) if at == block // 8 else portion
         made = _limited(unpacker, portion), _limited(other, portion)
         if made[0] is None or made[1] is None:
             return None
@@ -280,6 +286,17 @@ def _head_behind(window: bytes, packed: bytes, block: int, ahead: Ahead) -> list
     return None
 
 
+def _up_to(unpacker: Unpacker, packed: bytes, block: int) -> list[Item] | None:
+    """What comes out up to a block in `packed`; None if none begins there."""
+    mark = Mark.random()
+    items = _limited(unpacker, before_block(packed, block, mark)) or []
+    tail = b""
+    while items and len(tail) < len(mark.plain) and isinstance(last := items[-1], bytes):
+        tail = last + tail
+        del items[-1]
+    return [*items, tail.removesuffix(mark.plain)] if tail.endswith(mark.plain) else None
+
+
 def _limited(unpacker: Unpacker, packed: bytes) -> list[Item] | None:
     """What comes out of these bytes; None if it is too much to be held."""
     items: list[Item] = []
@@ -293,6 +310,12 @@ def _limited(unpacker: Unpacker, packed: bytes) -> list[Item] | None:
 
 
 def _unpack(unpacker: Unpacker, packed: bytes) -> Iterator[Item]:
+    """In small portions where members are small: what is left of a portion is copied at the end of each."""
     view = memoryview(packed)
-    for at in range(0, len(packed), CHUNK):
-        yield from unpacker.feed(view[at : at + CHUNK])
+    portion = _PORTION
+    while view:
+        has_ended = False
+        for item in unpacker.feed(view[:portion]):
+            has_ended = has_ended or isinstance(item, Trailer)
+            yield item
+        view, portion = view[portion:], _PORTION if has_ended else min(2 * portion, CHUNK)

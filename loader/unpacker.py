@@ -45,11 +45,6 @@ class Unpacker:
         self._needs_trailer = False
         self._held = b""
 
-    @property
-    def has_just_ended(self) -> bool:
-        """Whether the last byte that it was fed is the end of a member's last block."""
-        return self._needs_trailer and not self._held
-
     def feed(self, packed: bytes | memoryview) -> Iterator[Item]:
         """What comes out by these bytes, in pieces of 2 MiB at most."""
         rest = packed if self._inflater else self._held + bytes(packed)

@@ -13,8 +13,9 @@ from registry.server.request import Request
 _HEAD_LIMIT = 4 * 1024
 _BODY_LIMIT = 64 * 1024
 _LIMIT = 16 * 1024 * 1024
-# About what a parsed request takes.
+# About what a parsed request takes, and each of its headers.
 _REQUEST_SIZE = 2 * 1024
+_HEADER_SIZE = 512
 _CONTENT = "/v2/"
 _END = b"\r\n\r\n"
 _GOOD = frozenset(("200", "206"))
@@ -53,6 +54,8 @@ class Memory:
         if self._version is None or not _is_lasting(received, request, answer):
             return
         request.unreader.let_go()
+        if received in self._known:
+            self._size -= _size(received, self._known.pop(received))
         self._known[received] = known = Known(request, answer.recorded())
         self._size += _size(received, known)
         while self._size > _LIMIT:
@@ -73,4 +76,4 @@ def _is_lasting(received: bytes, request: Request, answer: Answer) -> bool:
 
 
 def _size(received: bytes, known: Known) -> int:
-    return _REQUEST_SIZE + len(received) + len(known.recorded.rest)
+    return _REQUEST_SIZE + _HEADER_SIZE * len(known.request.headers) + len(received) + len(known.recorded.rest)

@@ -16,10 +16,11 @@ from isal import igzip
 
 from loader import checkpoint, inflate
 from loader.checkpoint import Checkpoint
-from loader.deflate import ended, find_block
+from loader.deflate import Mark, before_block, find_block
 from loader.gunzip import Gunzip
 from loader.rawfile import BundleFile, Pipe, RawFile
 from loader.stream import DAMAGE
+from loader.unpacker import Unpacker
 
 SIZE = 2_000_000
 SECTION = 128 * 1024
@@ -161,9 +162,22 @@ def test_what_is_found_is_a_block(packer: str) -> None:
     at = 500_000
     block = find_block(packed[at : at + 500_000])
     assert block is not None
-    before = zlib.decompressobj(-15)
-    before.decompress(ended(packed, at * 8 + block))
-    assert before.eof
+    mark = Mark.random()
+    given = zlib.decompressobj(-15).decompress(before_block(packed, at * 8 + block, mark))
+    assert given.endswith(mark.plain)
+    assert PLAIN["hardly"].startswith(given.removesuffix(mark.plain))
+
+
+@pytest.mark.parametrize("strategy", [zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY])
+@pytest.mark.parametrize("level", [0, 9])
+def test_no_bit_inside_of_a_block_passes_for_a_seam(level: int, strategy: int) -> None:
+    packer = zlib.compressobj(level, zlib.DEFLATED, 31, 9, strategy)
+    packed = packer.compress(bytes(range(144)) * 3) + packer.flush()
+    for bit in range(81, len(packed) * 8 - 64):
+        try:
+            assert inflate._up_to(Unpacker(), packed, bit) is None
+        except DAMAGE:
+            continue
 
 
 def test_a_file_that_differs_there_is_not_read_on(opened: Opened) -> None:
@@ -184,6 +198,14 @@ def test_members_behind_one_another_and_zeros_at_the_end_are_read(opened: Opened
 def test_it_reads_a_pipe() -> None:
     packed = PACKERS["zlib-6"](PLAIN["hardly"])
     assert unpacked(Pipe(io.BytesIO(packed)))[0] == PLAIN["hardly"]
+
+
+def test_a_head_of_empty_blocks_is_passed(opened: Opened) -> None:
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    parts = [packer.compress(PLAIN["hardly"][:600_000])]
+    parts += [packer.flush(zlib.Z_PARTIAL_FLUSH) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(3)]
+    parts += [b"\0\0\0\xff\xff" * 100_000, packer.compress(PLAIN["hardly"][600_000:]), packer.flush()]
+    assert unpacked(opened(b"".join(parts)))[0] == PLAIN["hardly"]
 
 
 def test_headers_with_every_field_are_passed(opened: Opened) -> None:
@@ -235,3 +257,8 @@ def test_a_bomb_is_not_held(opened: Opened, monkeypatch: pytest.MonkeyPatch, mad
     assert unpacked(opened(gzip.compress(bytes(100_000_000), 1)))[0] == bytes(100_000_000)
     assert made_ahead
     assert not any(made_ahead[:-1])
+
+
+def test_many_tiny_members_take_no_time_to_speak_of(opened: Opened) -> None:
+    packed = gzip.compress(b"") * 300_000
+    assert unpacked(opened(packed))[0] == b""
