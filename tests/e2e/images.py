@@ -13,7 +13,7 @@ MARKER = "/etc/marker"
 
 
 def marker(repository: str) -> str:
-    """The line in the image's file that its container shall print."""
+    """The line in the image's file that its container shall copy out."""
     return f"this is {repository}"
 
 

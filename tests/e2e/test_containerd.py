@@ -29,7 +29,7 @@ def test_a_container_runs_from_an_image_of_the_bundle(containerd: Containerd, re
     image = f"quay.io/{repository}:{TAG}"
     pulled = containerd.pull(image)
     assert pulled.returncode == 0, pulled.stderr
-    assert containerd.run(image, "/bin/busybox", "cat", MARKER) == f"{marker(repository)}\n"
+    assert containerd.read(image, MARKER) == f"{marker(repository)}\n"
 
 
 def test_the_mirror_is_told_which_registry_it_stands_for(containerd: Containerd, server: Server) -> None:

@@ -72,7 +72,7 @@ def test_a_container_runs_from_what_containerd_pulled(daemon: Containerd) -> Non
     image = f"quay.io/{REPOSITORY}:{TAG}"
     pulled = daemon.pull(image)
     assert pulled.returncode == 0, pulled.stderr
-    assert daemon.run(image, "/bin/busybox", "cat", MARKER) == f"{marker(REPOSITORY)}\n"
+    assert daemon.read(image, MARKER) == f"{marker(REPOSITORY)}\n"
 
 
 def test_an_image_that_is_not_there_reads_as_not_found(daemon: Containerd) -> None:
