@@ -1,14 +1,7 @@
 """A gzip file unpacked by all cores: in sections, each from the first block that is found in it.
 
-A block may refer to the 32 KiB before it, and those are not known yet where a section is begun in its
-middle. So its head is unpacked twice, as if all of those were 0 and as if all were 255, until 32 KiB
-came out that are the same both ways: no byte of them goes back to what is not known, and neither does
-any behind them. When the section before is done, the head is unpacked once more, with what really
-precedes it. Bytes that are packed already hardly refer to anything: their heads have 64 KiB.
-
-What lies before a block that was found is unpacked up to that very bit, with a random block put there.
-If what that holds does not come out, there is no block there: the section is unpacked anew behind the
-one before it, as is a section without a block, and one whose head does not end.
+Where that cannot be done out of turn (`ahead.py`), a section is unpacked behind the one before it: one
+without a block, or with one that is none, and one whose head does not end.
 """
 
 from collections import deque
@@ -22,34 +15,16 @@ from typing import Any, Final
 
 from isal import isal_zlib
 
+from loader.ahead import Ahead, head_behind, unpack_ahead, up_to
 from loader.checkpoint import PROOF, Checkpoint, whole_mib
-from loader.deflate import DAMAGE, WINDOW, Mark, aligned, before_block, find_block
+from loader.deflate import WINDOW, aligned, find_block
 from loader.rawfile import CHUNK, RawFile
-from loader.unpacker import Item, Trailer, Unpacker
+from loader.unpacker import DAMAGE, Item, Trailer, Unpacker
 
 SECTION: Final = 8 * CHUNK  # packed
 INTERVAL: Final = 64 * CHUNK  # of output, between two checkpoints
 _REMEMBERED: Final = 16  # checkpoints that nobody has asked for yet
-_HELD: Final = 4 * SECTION  # more than this does not come out of a section ahead of its turn
-_PORTION: Final = 16 * 1024
-_HEAD: Final = 64 * 1024
-_HEADS: Final = 16
-_UNKNOWN: Final = (bytes(WINDOW), b"\xff" * WINDOW)
 _RETRACED: Final = 4  # sections that are kept for the case that a block in the next one is none
-
-
-_DAMAGE: tuple[type[Exception], ...] = (*DAMAGE, BadGzipFile, EOFError)
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What came out of a section before its turn, all but its head."""
-
-    head: int
-    """Packed bytes of the section up to where its head ends."""
-    size: int
-    """Bytes that come out of the head."""
-    items: tuple[Item, ...]
 
 
 @dataclass(slots=True)
@@ -98,17 +73,16 @@ class Inflation:
         line = Line(None) if self._start is None else None
         for section in self._sections(pool):
             block = section.block.result()
-            if line is not None and block is not None:
-                end = line.ended(section.packed, block)
-                yield from end or ()
-                line = None if end is not None else line
-            if line is not None or block is None:
-                assert line is not None, "a block was found, or the line goes on"
-                yield from line.feed(section.packed)
-                continue
+            if line is not None:
+                end = None if block is None else line.ended(section.packed, block)
+                yield from line.feed(section.packed) if end is None else end
+                if end is None:
+                    continue
+                line = None
+            assert block is not None, "what was unpacked last was unpacked up to it"
             self._remember(section, block)
             ahead = section.ahead.result()
-            head = None if ahead is None else _head_behind(self._window, section.packed, block, ahead)
+            head = None if ahead is None else head_behind(self._window, section.packed, block, ahead)
             if ahead is None or head is None:
                 line = Line(self._window)
                 yield from line.feed(aligned(section.packed, block))
@@ -128,7 +102,7 @@ class Inflation:
                 block = self._block(pool, offset, packed)
                 if queue and self._threads > 1:
                     last = queue[-1]
-                    last.ahead = pool.submit(_unpack_ahead, last, packed, block)
+                    last.ahead = pool.submit(unpack_ahead, last.packed, last.block, packed, block)
                 if packed:
                     queue.append(Section(offset, packed, block, _known(None)))
             if queue:
@@ -175,19 +149,19 @@ class Line:
         """What comes out of the next bytes."""
         if len(self._fed) <= _RETRACED:
             self._fed.append(packed)
-        yield from _unpack(self._unpacker, packed)
+        yield from self._unpacker.feed(packed)
 
     def ended(self, packed: bytes, block: int) -> list[Item] | None:
         """What comes out up to the block in `packed`; None if there is none, and `packed` is to be fed."""
         if len(self._fed) > _RETRACED:
             return None
-        with suppress(*_DAMAGE):
-            items = _up_to(self._unpacker, packed, block)
+        with suppress(*DAMAGE):
+            items = up_to(self._unpacker, packed, block)
             if items is not None:
                 return items
         self._unpacker = Unpacker(self._window)
         for each in self._fed:
-            deque(_unpack(self._unpacker, each), maxlen=0)
+            deque(self._unpacker.feed(each), maxlen=0)
         return None
 
     def finish(self) -> None:
@@ -234,88 +208,3 @@ def _known(value: int | None) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_result(value)
     return future
-
-
-def _unpack_ahead(section: Section, following: bytes, next_block: Future[int | None]) -> Ahead | None:
-    """All of a section from its block on, up to that of the next one; None if that cannot be done out of turn.
-
-    It waits for what was asked of the same pool before.
-    """
-    begin, end = section.block.result(), next_block.result() if following else 0
-    if begin is None or end is None:
-        return None
-    with suppress(*_DAMAGE):
-        unpacker = Unpacker(_UNKNOWN[0])
-        head = _head(unpacker, section.packed, begin)
-        if head is None:
-            return None
-        items = _limited(unpacker, section.packed[head[0] :])
-        rest: list[Item] | None = []
-        if following:
-            rest = _up_to(unpacker, following, end)
-        else:
-            unpacker.finish()
-        if items is not None and rest is not None:
-            return Ahead(*head, (*items, *rest))
-    return None
-
-
-def _head(unpacker: Unpacker, packed: bytes, block: int) -> tuple[int, int] | None:
-    """Where the head of a section ends, and how much comes out of it; None if it does not end soon."""
-    other = Unpacker(_UNKNOWN[1])
-    size, tails = 0, (b"", b"")
-    for at in range(block // 8, min(len(packed), _HEADS * _HEAD), _HEAD):
-        portion = packed[at : at + _HEAD]
-        portion = aligned(portion, block % 8) if at == block // 8 else portion
-        made = _limited(unpacker, portion), _limited(other, portion)
-        if made[0] is None or made[1] is None:
-            return None
-        plain = [b"".join(each for each in items if isinstance(each, bytes)) for items in made if items is not None]
-        size += len(plain[0])
-        tails = (tails[0] + plain[0])[-WINDOW:], (tails[1] + plain[1])[-WINDOW:]
-        if any(isinstance(each, Trailer) for each in made[0]) or (len(tails[0]) == WINDOW and tails[0] == tails[1]):
-            return at + _HEAD, size
-    return None
-
-
-def _head_behind(window: bytes, packed: bytes, block: int, ahead: Ahead) -> list[Item] | None:
-    with suppress(*_DAMAGE):
-        items = _limited(Unpacker(window), aligned(packed[block // 8 : ahead.head], block % 8))
-        if items is not None and sum(len(each) for each in items if isinstance(each, bytes)) == ahead.size:
-            return items
-    return None
-
-
-def _up_to(unpacker: Unpacker, packed: bytes, block: int) -> list[Item] | None:
-    """What comes out up to a block in `packed`; None if none begins there."""
-    mark = Mark.random()
-    items = _limited(unpacker, before_block(packed, block, mark)) or []
-    tail = b""
-    while items and len(tail) < len(mark.plain) and isinstance(last := items[-1], bytes):
-        tail = last + tail
-        del items[-1]
-    return [*items, tail.removesuffix(mark.plain)] if tail.endswith(mark.plain) else None
-
-
-def _limited(unpacker: Unpacker, packed: bytes) -> list[Item] | None:
-    """What comes out of these bytes; None if it is too much to be held."""
-    items: list[Item] = []
-    size = 0
-    for item in _unpack(unpacker, packed):
-        items.append(item)
-        size += len(item) if isinstance(item, bytes) else 0
-        if size > _HELD:
-            return None
-    return items
-
-
-def _unpack(unpacker: Unpacker, packed: bytes) -> Iterator[Item]:
-    """In small portions where members are small: what is left of a portion is copied at the end of each."""
-    view = memoryview(packed)
-    portion = _PORTION
-    while view:
-        has_ended = False
-        for item in unpacker.feed(view[:portion]):
-            has_ended = has_ended or isinstance(item, Trailer)
-            yield item
-        view, portion = view[portion:], _PORTION if has_ended else min(2 * portion, CHUNK)

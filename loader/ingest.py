@@ -9,7 +9,7 @@ from functools import partial
 
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
-from loader.platforms import platforms_in, select
+from loader.platforms import select
 from loader.pool import Pool
 from loader.rawfile import CHUNK, Extent
 from loader.selection import Selection
@@ -144,8 +144,8 @@ class Ingest:
         """With a selection of platforms: let the pool have what is wanted; the rest never becomes a blob."""
         if not self._selection.platforms:
             return
-        self.platforms |= platforms_in(archive.documents, self._selection)
         wanted = select(archive.documents, self._selection)
+        self.platforms |= wanted.there
         archive.is_excluded = wanted.is_excluded
         while self._held:
             held = self._held[-1]

@@ -17,13 +17,13 @@ class Wanted:
     """The blobs to take, None for all of them; `is_excluded` if the archive is for other platforms alone."""
 
     blobs: frozenset[Digest] | None
+    there: frozenset[str]
+    """The platforms for which the archive has an image, wanted or not; none of a chart."""
     is_excluded: bool = False
 
 
 # What BuildKit says of an attestation in an index.
 _ATTESTATION = "unknown/unknown"
-_ALL = Wanted(None)
-_NOTHING = Wanted(frozenset(), is_excluded=True)
 
 
 def select(documents: Mapping[str, bytes], selection: Selection) -> Wanted:
@@ -35,32 +35,25 @@ def select(documents: Mapping[str, bytes], selection: Selection) -> Wanted:
     """
     if INDEX in documents:
         return _select_layout(read_layout(documents, selection), blob_documents(documents), selection)
-    return _NOTHING if not selection.wants(_docker_platform(documents)) else _ALL
-
-
-def platforms_in(documents: Mapping[str, bytes], selection: Selection) -> frozenset[str]:
-    """Those for which an archive has an image, wanted or not; none of a chart.
-
-    Raises:
-        MemberInvalid, OCIError: as `select` does.
-    """
-    if INDEX not in documents:
-        return frozenset(filter(None, [_docker_platform(documents)]))
-    blobs, manifests = blob_documents(documents), read_layout(documents, selection).manifests.values()
-    configs = [each.config for each in manifests if each.config is not None]
-    own = [_platform(blobs.get(config.digest)) for config in configs if config.media_type in IMAGE_CONFIGS]
-    listed = [child.platform for each in manifests for child in each.children]
-    return frozenset(each for each in (*own, *listed) if each and each != _ATTESTATION)
+    platform = _docker_platform(documents)
+    there = frozenset(filter(None, [platform]))
+    return Wanted(None, there) if selection.wants(platform) else Wanted(frozenset(), there, is_excluded=True)
 
 
 def _select_layout(layout: Layout, documents: Mapping[Digest, bytes], selection: Selection) -> Wanted:
+    manifests = layout.manifests.values()
+    own = {
+        digest: _platform(documents.get(manifest.config.digest))
+        for digest, manifest in layout.manifests.items()
+        if manifest.config is not None and manifest.config.media_type in IMAGE_CONFIGS
+    }
+    listed = [child.platform for manifest in manifests for child in manifest.children]
+    there = frozenset(each for each in (*own.values(), *listed) if each and each != _ATTESTATION)
     root = layout.manifests[layout.root]
-    if root.config is not None and root.config.media_type in IMAGE_CONFIGS:
-        if not selection.wants(_platform(documents.get(root.config.digest))):
-            return _NOTHING
-    elif root.manifests and all(manifest.config is None for manifest in layout.manifests.values()):
-        return _NOTHING
-    return Wanted(frozenset(blob.digest for each in layout.manifests.values() for blob in each.blobs))
+    is_other = layout.root in own and not selection.wants(own[layout.root])
+    if is_other or (root.manifests and all(manifest.config is None for manifest in manifests)):
+        return Wanted(frozenset(), there, is_excluded=True)
+    return Wanted(frozenset(blob.digest for manifest in manifests for blob in manifest.blobs), there)
 
 
 def _docker_platform(documents: Mapping[str, bytes]) -> str | None:

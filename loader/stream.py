@@ -2,21 +2,20 @@
 
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import zstandard
-from isal import igzip_lib
 
+from loader import unpacker
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, LoaderError
 from loader.gunzip import Gunzip
 from loader.rawfile import CHUNK, GZIP_MAGIC, ZSTD_MAGIC, Extent, RawFile
 
-DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, igzip_lib.IsalError, zstandard.ZstdError)  # type: ignore[assignment]  # its stub calls a class a value
+DAMAGE: tuple[type[Exception], ...] = (*unpacker.DAMAGE, OSError, zstandard.ZstdError)
 
 
 class Reader(Protocol):

@@ -8,9 +8,14 @@ from typing import Final
 
 from isal import igzip_lib
 
+from loader import deflate
 from loader.deflate import decompressor
 from loader.rawfile import CHUNK, GZIP_MAGIC
 
+DAMAGE: tuple[type[Exception], ...] = (*deflate.DAMAGE, BadGzipFile, EOFError)
+"""What there is of it in a gzip file."""
+
+_PORTION: Final = 16 * 1024
 _LIMIT: Final = 2 * CHUNK  # what is unpacked in one step: a bomb comes in pieces, too
 _HEADER: Final = 10
 _HEADER_LIMIT: Final = 256 * 1024  # with a name, a comment, and a field of 64 KiB
@@ -45,9 +50,30 @@ class Unpacker:
         self._needs_trailer = False
         self._held = b""
 
-    def feed(self, packed: bytes | memoryview) -> Iterator[Item]:
-        """What comes out by these bytes, in pieces of 2 MiB at most."""
-        rest = packed if self._inflater else self._held + bytes(packed)
+    def feed(self, packed: bytes) -> Iterator[Item]:
+        """What comes out by these bytes, in pieces of 2 MiB at most.
+
+        They are taken in small portions where members are small: what is left of one is copied at each member's end.
+        """
+        left, portion = memoryview(packed), _PORTION
+        while left:
+            has_ended = False
+            for item in self._take(left[:portion]):
+                has_ended = has_ended or isinstance(item, Trailer)
+                yield item
+            left, portion = left[portion:], _PORTION if has_ended else min(2 * portion, CHUNK)
+
+    def finish(self) -> None:
+        """There is no more to feed.
+
+        Raises:
+            EOFError: a member has not ended, or there was none.
+        """
+        if self._inflater is not None or self._needs_trailer or self._held or not self._is_begun:
+            raise EOFError("it ends before its end-of-stream marker")
+
+    def _take(self, packed: memoryview) -> Iterator[Item]:
+        rest: bytes | memoryview = packed if self._inflater else self._held + bytes(packed)
         self._held = b""
         while rest:
             if self._inflater is not None:
@@ -67,15 +93,6 @@ class Unpacker:
                 self._inflater, self._is_begun = decompressor(b""), True
                 rest = rest[size:]
         self._held = bytes(rest)
-
-    def finish(self) -> None:
-        """There is no more to feed.
-
-        Raises:
-            EOFError: a member has not ended, or there was none.
-        """
-        if self._inflater is not None or self._needs_trailer or self._held or not self._is_begun:
-            raise EOFError("it ends before its end-of-stream marker")
 
     def _inflate(self, inflater: "igzip_lib.IgzipDecompressor", packed: bytes | memoryview) -> Iterator[bytes]:
         plain = inflater.decompress(packed, _LIMIT)

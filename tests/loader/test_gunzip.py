@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from isal import igzip
 
-from loader import checkpoint, inflate
+from loader import ahead, checkpoint, inflate
 from loader.checkpoint import Checkpoint
 from loader.deflate import Mark, before_block, find_block
 from loader.gunzip import Gunzip
@@ -98,14 +98,14 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_ahead(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each section, whether it was unpacked before its turn."""
     made: list[bool] = []
-    real = inflate._unpack_ahead
+    real = ahead.unpack_ahead
 
-    def noting(*arguments: Any) -> inflate.Ahead | None:
-        ahead = real(*arguments)
-        made.append(ahead is not None)
-        return ahead
+    def noting(*arguments: Any) -> ahead.Ahead | None:
+        found = real(*arguments)
+        made.append(found is not None)
+        return found
 
-    monkeypatch.setattr(inflate, "_unpack_ahead", noting)
+    monkeypatch.setattr(inflate, "unpack_ahead", noting)
     return made
 
 
@@ -175,7 +175,7 @@ def test_no_bit_inside_of_a_block_passes_for_a_seam(level: int, strategy: int) -
     packed = packer.compress(bytes(range(144)) * 3) + packer.flush()
     for bit in range(81, len(packed) * 8 - 64):
         try:
-            assert inflate._up_to(Unpacker(), packed, bit) is None
+            assert ahead.up_to(Unpacker(), packed, bit) is None
         except DAMAGE:
             continue
 
@@ -253,7 +253,7 @@ def test_a_flipped_bit_is_told(opened: Opened, kind: str) -> None:
 
 
 def test_a_bomb_is_not_held(opened: Opened, monkeypatch: pytest.MonkeyPatch, made_ahead: list[bool]) -> None:
-    monkeypatch.setattr(inflate, "_HELD", 1_000_000)
+    monkeypatch.setattr(ahead, "_HELD", 1_000_000)
     assert unpacked(opened(gzip.compress(bytes(100_000_000), 1)))[0] == bytes(100_000_000)
     assert made_ahead
     assert not any(made_ahead[:-1])
