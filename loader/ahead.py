@@ -51,7 +51,7 @@ def unpack_ahead(
         head = _head(unpacker, packed, begin)
         if head is None:
             return None
-        items = _limited(unpacker, packed[head[0] :])
+        items = _limited(unpacker, memoryview(packed)[head[0] :])
         rest: list[Item] | None = []
         if following:
             rest = up_to(unpacker, following, end)
@@ -100,7 +100,7 @@ def _head(unpacker: Unpacker, packed: bytes, block: int) -> tuple[int, int] | No
     return None
 
 
-def _limited(unpacker: Unpacker, packed: bytes) -> list[Item] | None:
+def _limited(unpacker: Unpacker, packed: bytes | memoryview) -> list[Item] | None:
     """What comes out of these bytes; None if it is too much to be held."""
     items: list[Item] = []
     size = 0

@@ -163,9 +163,12 @@ class HashedFile:
     def _hash(self, piece: memoryview | int) -> None:
         if isinstance(piece, int):
             self._hash_file(piece)
-        else:
-            self._update(piece)
-            self._tell_hashed(len(piece), held=len(piece))
+            return
+        while piece:
+            part = piece[: CHUNK - self._hashed % CHUNK]  # to a whole MiB, of which the digest is noted
+            self._update(part)
+            self._tell_hashed(len(part), held=len(part))
+            piece = piece[len(part) :]
 
     def _hash_file(self, end: int | None) -> None:
         """From where the thread is to `end`, or to the end of the file, however long it is by now."""

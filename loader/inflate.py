@@ -114,13 +114,8 @@ class Inflation:
         return pool.submit(find_block, packed) if packed and offset else _known(None)
 
     def _read(self) -> bytes:
-        """A section, in whole MiB of the file: that is what its digest is noted for."""
-        parts: list[bytes] = []
-        left = SECTION - self._file.position % CHUNK
-        while left and (part := self._file.read(min(left, CHUNK - self._file.position % CHUNK))):
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+        """A section, which ends at a whole MiB of the file: that is what its digest is noted for."""
+        return self._file.read(SECTION - self._file.position % CHUNK)
 
     def _remember(self, section: Section, block: int) -> None:
         """Unless it lies in the file's last bytes that are no whole MiB, and have no digest."""

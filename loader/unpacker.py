@@ -50,7 +50,7 @@ class Unpacker:
         self._needs_trailer = False
         self._held = b""
 
-    def feed(self, packed: bytes) -> Iterator[Item]:
+    def feed(self, packed: bytes | memoryview) -> Iterator[Item]:
         """What comes out by these bytes, in pieces of 2 MiB at most.
 
         They are taken in small portions where members are small: what is left of one is copied at each member's end.
