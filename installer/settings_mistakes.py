@@ -4,6 +4,7 @@ pydantic does not look at how keys go together while one of them is wrong. So wh
 is looked at again, until nothing more is found.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -28,6 +29,7 @@ _WORDS = {
     "less_than_equal": "must be {le} at most",
     "greater_than_equal": "must be {ge} at least",
 }
+_UNIQUE = "names are unique over all clouds"
 
 Place = tuple[str | int, ...]
 """Keys, and numbers in lists, from the top of the document."""
@@ -35,12 +37,37 @@ Place = tuple[str | int, ...]
 
 def mistakes(document: Mapping[str, object], remarks: list[Remark]) -> set[Remark]:
     """All of them; what is noted about the rest is added to `remarks`."""
-    found: set[Remark] = set()
-    rest = _Rest(document)
+    doubled = dict(_doubled_names(document))
+    found = {
+        Remark(_path(place), f"another account is called {name!r} too", _UNIQUE) for place, name in doubled.items()
+    }
+    rest = _Rest(document, frozenset(doubled))
     while errors := {rest.place(each["loc"]): each for each in _errors(rest.left((), document), remarks)}:
         found |= {_problem(error, place) for place, error in errors.items() if not rest.explains(error, place)}
         rest = rest.without(errors)
     return found
+
+
+def _doubled_names(document: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
+    """Names that an earlier account has; the accounts may be wrong in themselves."""
+    seen: set[str] = set()
+    for place, name in _account_names(document):
+        if name in seen:
+            yield place, name
+        seen.add(name)
+
+
+def _account_names(document: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
+    credentials = _mapping(_mapping(document.get("k0rdent")).get("credentials"))
+    for cloud, accounts in credentials.items():
+        for number, account in enumerate(accounts if isinstance(accounts, list) else ()):
+            name = _mapping(account).get("name")
+            if isinstance(name, str):
+                yield ("k0rdent", "credentials", str(cloud), number, "name"), name
+
+
+def _mapping(value: object) -> Mapping[object, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _errors(document: object, remarks: list[Remark]) -> Iterator[ErrorDetails]:
@@ -86,7 +113,8 @@ class _Rest:
     def explains(self, error: ErrorDetails, place: Place) -> bool:
         """Whether there is that mistake only because of what was taken out or put in."""
         touched = self.gone | self.put
-        return place in touched or any(each[:-1] == place and str(each[-1]) in error["msg"] for each in touched if each)
+        words = re.findall(r"\w+", error["msg"])
+        return place in touched or any(each[:-1] == place and each[-1] in words for each in touched if each)
 
     def without(self, errors: Mapping[Place, ErrorDetails]) -> Self:
         """Less, so that none of these is found again."""

@@ -170,7 +170,9 @@ def test_what_does_not_go_together_is_refused(text: str) -> None:
 def test_a_name_is_a_credential_s_alone_over_all_clouds() -> None:
     aws = "{name: x, accessKeyID: i, secretAccessKey: s}"
     azure = "{name: x, clientID: c, clientSecret: s, tenantID: t}"
-    assert "'x'" in problems(f"k0rdent: {{credentials: {{aws: [{aws}], azure: [{azure}]}}}}")["k0rdent.credentials"]
+    (told,) = problems(f"k0rdent: {{credentials: {{aws: [{aws}], azure: [{azure}]}}}}").items()
+    assert told[0] == "k0rdent.credentials.azure[0].name"
+    assert "'x'" in told[1]
 
 
 def test_a_secret_is_never_shown_and_may_be_a_file(tmp_path: Path) -> None:
