@@ -13,6 +13,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from installer.flow import secret_values
+
 MASK = "**********"
 
 # Keys whose values are secrets; names of Kubernetes secrets and paths of files are none.
@@ -29,7 +31,7 @@ _SHAPES = tuple(
     (re.compile(pattern, re.DOTALL), replacement)
     for pattern, replacement in (
         (r"(?i:\b(basic|bearer)) +[A-Za-z0-9._~+/=-]{8,}", rf"\1 {MASK}"),
-        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", MASK),  # a JSON Web Token
+        (r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", MASK),  # a JSON Web Token
         (r"\bH4sI[A-Za-z0-9+/=]{40,}", MASK),  # gzip in base64: k0s' tokens
         (r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", MASK),  # Kubernetes' bootstrap tokens
         (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
@@ -42,28 +44,16 @@ _PEM_WORD = re.compile(r"(\\[rn])|(?:(?!\\[rn])\S)+")  # or a line break of JSON
 # A line of YAML, JSON, or of a file of settings.
 _LINE = re.compile(r"""^(?P<head>[ \t]*(?:-[ ]+)*)(?P<key>["']?[\w.-]+["']?)(?P<between>[ ]*[:=][ ]*)(?P<value>.*)$""")
 _QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'[^']*')(,?)""")
-# Further on in a line: `token=x`, `"token": "x"`; a comma ends a value only where another name follows.
+# Further on in a line: `token=x`, `"token": "x"`; a comma ends a value only where another name follows. A key is tried
+# from its beginning alone: else a word of 20 KB, such as a certificate, takes half a minute.
 _NAMED = re.compile(
-    rf"""(?P<key>[\w.-]*(?:{_WORDS})[\w.-]*)(?P<between>\\*["']?\s*[:=]\s*)"""
+    rf"""(?<![\w.-])(?=[\w.-]*?(?:{_WORDS}))(?P<key>[\w.-]++)(?P<between>\\*["']?\s*[:=]\s*)"""
     r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\\+"[^"\\\n]*\\+"|(?:[^\s;&}\]"',]|,(?!\s|\w+["']?\s*[:=]))+)""",
     re.IGNORECASE,
 )
-_OPTION = re.compile(r"""(?P<key>--[\w-]+)(?P<between>\s+)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'-]\S*)""")
+_OPTION = re.compile(r"""(?<![\w-])(?P<key>--[\w-]++)(?P<between>\s+)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s"'-]\S*)""")
 _HARMLESS = frozenset({"", "true", "false", "null", "{", "[", "{}", "[]", "{},", "[],", MASK})
-# In a pod, a variable is a name and a value, in any order: here in one line, or in flow style, or in JSON as text.
-_Q = r"""\\*["']?"""
-_SCALAR = (
-    r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,{{}}\[\]"'\\][^,{{}}\[\]\n]*"""
-    r"""|(?P<{0}>\\+)"(?:(?!(?<!\\)(?P={0})").)*(?<!\\)(?P={0})")"""
-)
-_NAME = rf"""\bname{_Q}\s*:\s*{_Q}(?P<key>[\w.-]+){_Q}"""
-_VALUE = rf"""\bvalue{_Q}\s*:\s*"""
-# Not more than eight: else each name in a line of 400 KB would be followed to its end, which takes minutes.
-_OTHERS = rf"""(?:\s*,\s*{_Q}[\w.-]+{_Q}\s*:\s*{_SCALAR.format("other")}){{0,8}}?\s*,\s*{_Q}"""
-_VARIABLES = (
-    re.compile(rf"(?P<before>{_NAME}{_OTHERS}{_VALUE})(?P<value>{_SCALAR.format('said')})(?P<behind>)"),
-    re.compile(rf"(?P<before>{_VALUE})(?P<value>{_SCALAR.format('said')})(?P<behind>{_OTHERS}{_NAME})"),
-)
+_WORDS_OF_A_LINE = re.compile(r"\S[^\r\n]*")  # lines stay lines
 _SHORTEST = 4  # what is shorter stands everywhere
 
 
@@ -109,9 +99,19 @@ class Redactor:
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         text = _PEM.sub(lambda match: match[1] + _PEM_WORD.sub(_without_word, match[2]), text)
-        for variable in _VARIABLES:
-            text = variable.sub(_without_value, text)
-        return "".join(_without_blocks(text.splitlines(keepends=True)))
+        return "".join(_without_blocks(_without_variables(text).splitlines(keepends=True)))
+
+
+def _without_variables(text: str) -> str:
+    """The text without the values of mappings in flow style whose name is that of a secret."""
+    parts, behind = [], 0
+    for value in secret_values(text, is_secret_key):
+        said = text[value.begin : value.end]
+        if said not in _HARMLESS:
+            quote = value.quote if value.is_plain else ""
+            parts += [text[behind : value.begin], quote, _WORDS_OF_A_LINE.sub(MASK, said), quote]
+            behind = value.end
+    return "".join([*parts, text[behind:]])
 
 
 def _without_blocks(lines: Sequence[str]) -> Iterator[str]:
@@ -159,7 +159,9 @@ def _secret_values(lines: Iterable[str]) -> set[int]:
             above[-1].is_secret = is_secret_key(_bare(match["value"]))
         elif key == "value":
             above[-1].values.add(number)
-        found |= above[-1].values if above[-1].is_secret else set()
+        if above[-1].is_secret:
+            found |= above[-1].values
+            above[-1].values.clear()
     return found
 
 
@@ -182,14 +184,6 @@ def _masked_parts(text: str) -> str:
 
 def _without_word(match: re.Match[str]) -> str:
     return match[1] or MASK
-
-
-def _without_value(match: re.Match[str]) -> str:
-    if not is_secret_key(match["key"]):
-        return match[0]
-    value = match["value"]
-    quote = value[: len(value) - len(value.lstrip("\\\"'"))] if value[-1] in "\"'" else ""
-    return f"{match['before']}{quote}{MASK}{quote}{match['behind']}"
 
 
 def _without_named(match: re.Match[str]) -> str:

@@ -1,11 +1,12 @@
 """Everything that is wrong with a document, at once, each in a sentence with its place.
 
-pydantic does not look at how keys go together while one of them is wrong. So what was found is taken out, and the rest
-is looked at again, until nothing more is found.
+pydantic does not look at how keys go together while one of them is wrong. So something else is put where a mistake was
+found, or it is taken out, and the document is looked at again, until nothing more is found.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Self
 
@@ -28,6 +29,9 @@ _WORDS = {
     "less_than_equal": "must be {le} at most",
     "greater_than_equal": "must be {ge} at least",
 }
+# One of them does for every key that has to be there: text and names, addresses, the mode in which a node joins.
+_STAND_INS = ("x{}", "https://x{}", "worker")
+_UNIQUE = "names are unique over all clouds"
 
 Place = tuple[str | int, ...]
 """Keys, and numbers in lists, from the top of the document."""
@@ -35,19 +39,37 @@ Place = tuple[str | int, ...]
 
 def mistakes(document: Mapping[str, object], remarks: list[Remark]) -> set[Remark]:
     """All of them; what is noted about the rest is added to `remarks`."""
-    found: set[Remark] = set()
-    rest = _Rest(document)
-    while errors := {rest.place(each["loc"]): each for each in _errors(rest.left((), document), remarks)}:
+    doubled = dict(_doubled_names(document))
+    found = {
+        Remark(_path(place), f"another account is called {name!r} too", _UNIQUE) for place, name in doubled.items()
+    }
+    rest = _Rest(document, put=dict.fromkeys(doubled, 0))
+    while errors := {rest.place(each["loc"]): each for each in rest.errors(remarks)}:
         found |= {_problem(error, place) for place, error in errors.items() if not rest.explains(error, place)}
         rest = rest.without(errors)
     return found
 
 
-def _errors(document: object, remarks: list[Remark]) -> Iterator[ErrorDetails]:
-    try:
-        Settings.model_validate(document, context=remarks)
-    except ValidationError as error:
-        yield from error.errors()
+def _doubled_names(document: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
+    """Names that an earlier account has; the accounts may be wrong in themselves."""
+    seen: set[str] = set()
+    for place, name in _account_names(document):
+        if name in seen:
+            yield place, name
+        seen.add(name)
+
+
+def _account_names(document: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
+    credentials = _mapping(_mapping(document.get("k0rdent")).get("credentials"))
+    for cloud, accounts in credentials.items():
+        for number, account in enumerate(accounts if isinstance(accounts, list) else ()):
+            name = _mapping(account).get("name")
+            if isinstance(name, str):
+                yield ("k0rdent", "credentials", str(cloud), number, "name"), name
+
+
+def _mapping(value: object) -> Mapping[object, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +78,18 @@ class _Rest:
 
     document: Mapping[str, object]
     gone: frozenset[Place] = frozenset()
-    put: frozenset[Place] = frozenset()
-    """Keys that were missing, and stand for the time being."""
+    put: Mapping[Place, int] = field(default_factory=dict)
+    """Keys whose value is something else for the time being, and which of those that can be."""
+
+    def errors(self, remarks: list[Remark]) -> Iterator[ErrorDetails]:
+        """What pydantic finds in it; what it remarks is added, unless we said it ourselves."""
+        noted: list[Remark] = []
+        try:
+            Settings.model_validate(self.left((), self.document), context=noted)
+        except ValidationError as error:
+            yield from error.errors()
+        ours = set(map(_path, self.put))
+        remarks += [each for each in noted if each.path not in ours]
 
     def left(self, here: Place, value: object) -> object:
         """A part of the document as it is now."""
@@ -65,7 +97,7 @@ class _Rest:
             return {}
         if isinstance(value, Mapping):
             kept = {key: (*here, key) for key in value if (*here, key) not in self.gone}
-            more = {place[-1]: f"x{number}" for number, place in enumerate(self.put) if place[:-1] == here}
+            more = {place[-1]: self._stand_in(place) for place in self.put if place[:-1] == here}
             return {key: self.left(place, value[key]) for key, place in kept.items()} | more
         if isinstance(value, list):
             places = [((*here, number), each) for number, each in enumerate(value)]
@@ -85,17 +117,30 @@ class _Rest:
 
     def explains(self, error: ErrorDetails, place: Place) -> bool:
         """Whether there is that mistake only because of what was taken out or put in."""
-        touched = self.gone | self.put
-        return place in touched or any(each[:-1] == place and str(each[-1]) in error["msg"] for each in touched if each)
+        touched = self.gone | self.put.keys()
+        words = re.findall(r"\w+", error["msg"])
+        return place in touched or any(each[:-1] == place and each[-1] in words for each in touched if each)
 
     def without(self, errors: Mapping[Place, ErrorDetails]) -> Self:
-        """Less, so that none of these is found again."""
-        missing = {place for place, error in errors.items() if error["type"] == "missing"} - self.put
-        vain = {place for place in errors if place in self.gone | self.put} - missing
-        gone = {place[:-1] if place in vain else place for place in errors.keys() - missing}
-        if self.gone >= gone and self.put >= missing:
-            gone = {()}
-        return type(self)(self.document, self.gone | gone, self.put | missing)
+        """Another one, so that none of these is found again."""
+        gone, put = set(self.gone), dict(self.put)
+        for place, error in errors.items():
+            following = put.pop(place, -1) + 1
+            if _can_be_another(place, error) and place not in gone and following < len(_STAND_INS):
+                put[place] = following
+            else:
+                gone.add(place[:-1] if place in gone else place)
+        return type(self)(self.document, frozenset(gone), put)
+
+    def _stand_in(self, place: Place) -> str:
+        return _STAND_INS[self.put[place]].format(list(self.put).index(place))
+
+
+def _can_be_another(place: Place, error: ErrorDetails) -> bool:
+    """Whether it is about one value, and not about what keys there are, or how those of a section go together."""
+    if not place or isinstance(place[-1], int) or error["type"] == "extra_forbidden":
+        return False
+    return error["type"] == "missing" or not isinstance(error["input"], Mapping) or error["type"] != "value_error"
 
 
 def _problem(error: ErrorDetails, place: Place) -> Remark:

@@ -17,6 +17,7 @@ from installer.host import Host
 from installer.kube import Manifest, Object
 from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
 from installer.plan import Step
+from installer.preflight.completeness import require_system_images
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
@@ -25,7 +26,6 @@ from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.waiting import NodeReady
 
 TEMPLATES = "charts/kcm-templates"
-_SYSTEM_IMAGE = "k0sproject/kube-proxy"
 _LARGEST = 4 << 20
 _PATIENCE = 900.0
 _NUMBER = re.compile(r"\d+")
@@ -63,18 +63,18 @@ class NodeRuns:
         yield from still(host, NodeReady(self.version), _PATIENCE)
 
 
-def k0s_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
-    """What there is to do for another k0s on this host.
+def k0s_steps(host: Host, settings: Settings, wishes: Wishes, *, any_images: bool = False) -> Sequence[Step]:
+    """What there is to do for another k0s on this host; with `any_images` it may lack some of its own.
 
     Raises:
-        WillNot: k0s is not of our making, goes back, or skips a minor version.
-        SourceUnusable: the registry does not have it, or not the images that it starts.
+        WillNot: k0s is not of our making, goes back, skips a minor version, or would not find all of its images.
+        SourceUnusable: the registry does not have it.
     """
     if host.look(STARTED_WITH) is None:
         raise WillNot("k0rdentd has not installed k0s here, or was interrupted: 'k0rdentd install' goes on with it")
     site = survey(host, settings, replace(wishes, replace_k0s=True))
-    if site.registry is not None:
-        _check_images(site.registry, site.k0s.version)
+    if site.registry is not None and not any_images:
+        require_system_images(host, site.registry, site.k0s)
     if settings.join is None:
         return [InOrder(outline.first_controller(site)), NodeRuns(site.k0s.version)]
     # Joined it has, so the token counts no more; it may be gone.
@@ -131,16 +131,6 @@ def _stops_k0s(change: Change) -> bool:
 
 def _is_for_containerd(change: Change) -> bool:
     return any(each.path == CONTAINERD_DROPIN for each in change.replaces)
-
-
-def _check_images(registry: Remote, version: str) -> None:
-    """Know that a bundle with the images of this k0s was loaded; each starts a kube-proxy of its own number."""
-    number = version.partition("+")[0]
-    if not any(tag == number or tag.startswith(f"{number}-") for tag in registry.tags(_SYSTEM_IMAGE)):
-        raise SourceUnusable(
-            f"{registry.address} has no {_SYSTEM_IMAGE}:{number}, which k0s {version} starts: "
-            "load the bundle that has it"
-        )
 
 
 def _newest(registry: Remote, repository: str) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -51,6 +52,12 @@ def upgrade() -> None:
     envvar="K0RDENTD_K0S_BINARY",
     help="An executable of that k0s; the registry's if left out.",
 )
+@click.option(
+    "--skip-preflight",
+    is_flag=True,
+    envvar="K0RDENTD_SKIP_PREFLIGHT",
+    help="Begin even where the registry lacks images of that k0s.",
+)
 @_bundle
 @_dry_run
 @host_options
@@ -59,13 +66,14 @@ def k0s(
     context: click.Context,
     version: K0sVersion,
     k0s_binary: Path | None,
+    skip_preflight: bool,  # noqa: FBT001
     bundle: Path | None,
     dry_run: bool,  # noqa: FBT001
     host: Host,
 ) -> None:
     """Bring k0s on this host to another version; its pods go on meanwhile, its API does not."""
     wishes = Wishes(k0s_version=version, k0s_binary=k0s_binary, embedded=EmbeddedBinary.find())
-    _upgrade(context, host, bundle, wishes, k0s_steps, dry_run=dry_run)
+    _upgrade(context, host, bundle, wishes, partial(k0s_steps, any_images=skip_preflight), dry_run=dry_run)
 
 
 @upgrade.command()

@@ -1,7 +1,7 @@
 """Whether the registry has every image that k0s and the charts in it will ask for, for this machine's architecture."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -49,8 +49,24 @@ def require_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSourc
         SourceUnusable: the registry cannot be asked.
     """
     found = list(check_images(host, remote, settings, k0s))
-    refuse([each for each in found if each.severity is Severity.FATAL], f"{remote.address} lacks images of k0s")
+    _refuse([each for each in found if each.severity is Severity.FATAL], remote)
     return [each for each in found if each.severity is Severity.WARNING]
+
+
+def require_system_images(host: Host, remote: Remote, k0s: K0sSource) -> None:
+    """Know that k0s finds all of its images, where nothing else is to be installed.
+
+    Raises:
+        WillNot: it does not; tells all of them.
+        SourceUnusable: there is no such k0s, or the registry cannot be asked.
+        CommandFailed: k0s does not tell its images.
+    """
+    wanted = {image: [_SYSTEM] for image in system_images(host, k0s)}
+    _refuse([_told(each) for each in missing_images(remote, host.architecture(), wanted)], remote)
+
+
+def _refuse(found: Sequence[Finding], remote: Remote) -> None:
+    refuse(found, f"{remote.address} lacks images of k0s")
 
 
 def check_images(host: Host, remote: Remote, settings: Settings, k0s: K0sSource | None = None) -> Iterator[Finding]:

@@ -140,8 +140,10 @@ k0rdent:
     - {{name: a, accessKeyID: 5, secretAccessKeyFile: /none/secret}}
     - {{name: b, accessKeyIDFile: {key}, secretAccessKey: x, sessionTokn: x}}
     azure:
-    - {{name: c, tenantID: x}}
+    - {{name: a, tenantID: x}}
     - {{name: b, clientID: x, clientSecret: x, tenantID: x, x: x}}
+    openstack:
+    - {{name: b, authURL: 'https://x', region: r, username: u, password: x}}
 join: {{mode: worker, server: localhost, tokenFile: token}}
 """)
     shown = json.loads(k0rdentd("config", "validate", file, "--json").stdout)
@@ -155,7 +157,10 @@ join: {{mode: worker, server: localhost, tokenFile: token}}
         f"{account}.azure[0]": "needs either clientSecret or clientSecretFile",
         f"{account}.azure[0].clientID": "is missing",
         f"{account}.azure[1].x": "unknown key",
-        account: "two credentials are called 'b': names are unique over all clouds",
+        f"{account}.azure[0].name": "another account is called 'a' too",
+        f"{account}.azure[1].name": "another account is called 'b' too",
+        f"{account}.openstack[0].name": "another account is called 'b' too",
+        f"{account}.openstack[0]": "a username needs projectName and domainName",
         "join.server": "localhost is this machine: name a controller of the cluster to join",
     }
     told = {each["path"]: each["what"] for each in shown["warnings"]}

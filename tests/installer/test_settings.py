@@ -167,10 +167,30 @@ def test_what_does_not_go_together_is_refused(text: str) -> None:
     assert problems(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("join: {mode: boss, server: 10.0.0.1}", {"join", "join.mode"}),
+        ("k0rdent: {credentials: {aws: [{name: a, accessKeyID: 5}]}}", {"aws[0]", "aws[0].accessKeyID"}),
+        (
+            "k0rdent: {credentials: {openstack: [{name: a, authURL: x y, region: r}]}, helm: {chart: 5}}",
+            {"openstack[0]", "openstack[0].authURL", "k0rdent.helm.chart"},
+        ),
+    ],
+)
+def test_a_wrong_value_hides_nothing_that_is_missing(text: str, wrong: set[str]) -> None:
+    with pytest.raises(SettingsInvalid) as error:
+        parse(text)
+    assert {each.path.removeprefix("k0rdent.credentials.") for each in error.value.problems} == wrong
+    assert error.value.remarks == ()  # of what was put in the place of a wrong value
+
+
 def test_a_name_is_a_credential_s_alone_over_all_clouds() -> None:
     aws = "{name: x, accessKeyID: i, secretAccessKey: s}"
     azure = "{name: x, clientID: c, clientSecret: s, tenantID: t}"
-    assert "'x'" in problems(f"k0rdent: {{credentials: {{aws: [{aws}], azure: [{azure}]}}}}")["k0rdent.credentials"]
+    (told,) = problems(f"k0rdent: {{credentials: {{aws: [{aws}], azure: [{azure}]}}}}").items()
+    assert told[0] == "k0rdent.credentials.azure[0].name"
+    assert "'x'" in told[1]
 
 
 def test_a_secret_is_never_shown_and_may_be_a_file(tmp_path: Path) -> None:

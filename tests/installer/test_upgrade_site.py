@@ -10,7 +10,7 @@ from bench.archive import files
 from bench.layout import chart, image, layer
 from installer import outline
 from installer.changes import Run, Wait
-from installer.errors import SourceUnusable, WillNot
+from installer.errors import WillNot
 from installer.host import Host
 from installer.k0s import Status
 from installer.paths import CONTAINERD_DROPIN, K0S
@@ -23,8 +23,9 @@ from installer.waiting import NodeReady
 from registry.storage.store import Store
 from tests.conftest import Server, k0rdentd, serving
 from tests.images import publish, small_image
-from tests.installer.sites import running_version, site
+from tests.installer.sites import running_version, site, tree
 from tests.installer.standin.containerd import config_path
+from tests.installer.standin.images import list_images
 from tests.installer.standin.machine import Machine
 
 pytestmark = pytest.mark.client
@@ -40,13 +41,14 @@ RELEASE = {
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that has both versions of k0s and of k0rdent's chart, and k0s 1.37 without the images that it starts."""
+    """One that has both versions of k0s and of k0rdent's chart, and k0s 1.37."""
     folder = tmp_path_factory.mktemp("registry")
     store = Store.open([folder / "store"])
     for version in (OLD, NEW, "1.37.0"):
         binary = layer(files({"usr/local/bin/k0s": Machine.k0s_program(version)}, mode=0o755))
         publish(store, image([binary]), f"k0sproject/k0s:v{version}-k0s.0")
-    publish(store, small_image(), f"k0sproject/kube-proxy:v{NEW}-1")
+    for listed in (*list_images(NEW, "", "", everything=True), "/k0sproject/kube-proxy:v1.37.0-1"):
+        publish(store, small_image(), listed.partition("/")[2])
     for version in ("1.2.3", "1.3.0"):
         publish(store, chart("k0rdent-enterprise", version), f"charts/k0rdent-enterprise:{version}")
     templates = chart("kcm-templates", "1.3.0", {"files/release.yaml": yaml.safe_dump(RELEASE).encode()})
@@ -74,6 +76,22 @@ def apply_until(host: Host, steps: Sequence[Step], last: str) -> list[str]:
     return words
 
 
+def check_that_a_k0s_without_an_image_is_refused(registry: Server, machine: Machine, host: Host) -> None:
+    """Whichever image it is; and nothing has been changed then."""
+    lacking = ("k0sproject/coredns:1.14.6-k0s.0", "k0sproject/cni-node:v1.9.1-k0s.1")
+    assert k0rdentd("store", "rm", *lacking, "-s", registry.log.parent / "store").returncode == 0
+    settings, wishes = Settings.model_validate(config(registry)), Wishes(k0s_version=K0sVersion.parse("1.37.0"))
+    before = tree(machine.root)
+    with pytest.raises(WillNot, match="lacks images of k0s") as refusal:
+        k0s_steps(host, settings, wishes)
+    told = str(refusal.value)
+    assert [image for image in lacking if f"/{image} is not in the registry" not in told] == []
+    assert "kube-proxy" not in told
+    assert "k0rdentd load" in told
+    assert tree(machine.root) == before
+    assert plan(host, k0s_steps(host, settings, wishes, any_images=True))
+
+
 def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, machine: Machine, tmp_path: Path) -> None:
     machine.script(looks=0, components=["kcm"])
     host = Host(machine.root, machine.environment, pace=0.01, own_address="127.0.0.1")
@@ -94,8 +112,7 @@ def test_k0s_and_k0rdent_are_upgraded_out_of_the_registry(registry: Server, mach
     status = Status.of(host)
     assert status is not None
     assert status.version == f"v{NEW}+k0s.0"
-    with pytest.raises(SourceUnusable, match=r"no k0sproject/kube-proxy:v1\.37\.0, which k0s v1\.37\.0\+k0s\.0 starts"):
-        k0s_steps(host, settings, Wishes(k0s_version=K0sVersion.parse("1.37.0")))
+    check_that_a_k0s_without_an_image_is_refused(registry, machine, host)
     with pytest.raises(WillNot, match=r"k0rdent 1\.2\.3 runs here, and does not go back to 1\.2\.2"):
         k0rdent_steps(host, settings, Wishes(k0rdent_version=ChartVersion.parse("1.2.2")))
     # What runs needs no bundle any more: the registry never had these templates.
