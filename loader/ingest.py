@@ -199,18 +199,18 @@ class Ingest:
 
     def _take_blob(self, entry: Entry, name: str, archive: Archive) -> None:
         digest = blob_digest(name)
+        extent = entry.content.extent(entry.content.size)
+        head = entry.content.read(1) if entry.content.size <= SIZE_LIMIT else b""
+        if head == b"{":  # also where the store has it: what it says decides on the name, and on the platform
+            archive.documents[name] = _read_document(head, entry.content, archive)
+            if Digest.of(archive.documents[name], digest.algorithm) != digest:
+                raise DigestInvalid(f"{name} does not hash to its name")
+            return
         known = self._known(digest)
         if known is not None:
             archive.blobs[name] = known
             if known.result().size != entry.content.size:
                 raise SizeInvalid(f"{digest} has {entry.content.size} bytes here, and {known.result().size} elsewhere")
-            return
-        extent = entry.content.extent(entry.content.size)
-        head = entry.content.read(1)
-        if head == b"{" and entry.content.size <= SIZE_LIMIT:
-            archive.documents[name] = _read_document(head, entry.content, archive)
-            if Digest.of(archive.documents[name], digest.algorithm) != digest:
-                raise DigestInvalid(f"{name} does not hash to its name")
         elif extent is not None:
             self._hold(self._held_extent(name, extent, digest), archive)
         else:

@@ -10,7 +10,17 @@ import pytest
 from bench.archive import Archive, Entry, files
 from bench.bundle import BundleSpec, Contents, Form
 from bench.corpus import write_bundle
-from bench.layout import chart_archive, docker_archive, index, layer, oci_archive
+from bench.layout import (
+    CHART_CONFIG,
+    CHART_CONTENT,
+    Blob,
+    chart_archive,
+    docker_archive,
+    index,
+    layer,
+    manifest,
+    oci_archive,
+)
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP
@@ -179,6 +189,16 @@ def test_the_archive_helps_to_split_a_name_with_several_underscores(tmp_path: Pa
     }
     assert load(write_tar(tmp_path / "b.tar", archives), tmp_path / "s").returncode == 0
     assert set(listing(tmp_path / "s")) == {"charts/plus:1.0.0_b1", "app:2_0", "last_one:3"}
+
+
+def test_a_name_is_split_alike_where_the_store_has_the_charts_config(tmp_path: Path) -> None:
+    about = Blob.of_json({"apiVersion": "v2", "name": "plus", "version": "1.0.0+b1"}, CHART_CONFIG)
+    content = Blob.of((b"of the chart",), CHART_CONTENT)
+    chart = manifest(about, [content.descriptor()], [content])
+    path = write_tar(tmp_path / "b.tar", {"charts/plus_1.0.0_b1.tar": oci_archive(chart)})
+    for _ in range(2):
+        assert load(path, tmp_path / "s", "--force").returncode == 0
+        assert set(listing(tmp_path / "s")) == {"charts/plus:1.0.0_b1"}
 
 
 @pytest.fixture

@@ -51,6 +51,15 @@ def test_what_is_for_other_platforms_is_left_out_and_comes_with_a_later_load(tmp
     assert set(blob_files(tmp_path / "s")) == whole
 
 
+def test_what_the_store_has_already_is_left_out_all_the_same(tmp_path: Path, bundle: Path) -> None:
+    assert load(bundle, tmp_path / "s").returncode == 0
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd64", "--report", tmp_path / "r.json")
+    outcomes = {each["path"]: each["outcome"] for each in json.loads((tmp_path / "r.json").read_text())["members"]}
+    assert done.returncode == 0
+    assert outcomes["amd_1.tar"] == "present"
+    assert outcomes["arm_1.tar"] == outcomes["armdocker_1.tar"] == "excluded"
+
+
 def test_a_bundle_made_of_what_was_loaded_is_loaded_like_it(tmp_path: Path, bundle: Path) -> None:
     load(bundle, tmp_path / "s", "--platform", "linux/amd64")
     made = k0rdentd("bundle", "create", "both:1", "amd:1", tmp_path / "made.tar", "-s", tmp_path / "s")
