@@ -102,6 +102,8 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     outcomes = []
     with display(form, run, click.echo) as show:
         for outcome in run.outcomes():
+            while run.notes:
+                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
                 outcomes.append(outcome)

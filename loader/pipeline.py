@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from loader.config import LoadSettings
-from loader.errors import BundleInvalid, PlatformMissing, SignatureInvalid, Untrusted
+from loader.errors import BundleInvalid, JournalForeign, PlatformMissing, SignatureInvalid, Untrusted
 from loader.identity import Identity, identify
 from loader.ingest import Ingest
 from loader.journal import Head, Journal, recall
@@ -34,6 +34,8 @@ class Load:
     store: Store
     report: Report = field(init=False)
     pace: Pace = field(init=False)
+    notes: list[str] = field(default_factory=list)
+    """What an operator should know meanwhile, oldest first; whoever tells it takes it out."""
     _interrupted: bool = False
     _check: Check | None = None
     _proof: Proof | None = None
@@ -96,7 +98,11 @@ class Load:
         """What this load need not read."""
         if identity is None or self.settings.force:
             return None
-        known = recall(self.store, identity, self._check.claim if self._check else None)
+        try:
+            known = recall(self.store, identity, self._check.claim if self._check else None)
+        except JournalForeign as error:
+            self.notes.append(str(error))
+            return None
         if known is None or known.checkpoint is None or self.source.resume(known.checkpoint, known.end):
             return known
         return None
