@@ -112,6 +112,7 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     _tell_failures(run.report)
+    run.require_platforms()
     if not run.report.images:
         raise LoaderError(f"nothing in {run.settings.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
 

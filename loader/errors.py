@@ -3,7 +3,7 @@
 Failure
 └── LoaderError
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
-    │   ├── PlatformMissing  no image in it is for a platform that is wanted
+    │   ├── PlatformMissing  no image in it is for a platform that is wanted: the others are loaded
     │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
     ├── Untrusted            nothing of the bundle is served

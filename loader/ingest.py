@@ -48,6 +48,8 @@ class Archive:
     fault: MemberInvalid | OCIError | None = None
     is_excluded: bool = False
     """It is not wanted, by its name or for its platform."""
+    platforms: frozenset[str] = frozenset()
+    """For which it has an image, wanted or not, if some platforms are selected."""
     end: int = 0
     """Where the next member begins in the bundle's tar."""
 
@@ -91,8 +93,6 @@ class Ingest:
         self._pool = pool
         self._go_on = go_on
         self._selection = selection
-        self.platforms: set[str] = set()
-        """For which there are images in what was read, if some platforms are selected."""
         self._held: list[_Held] = []
         self.brought: set[Digest] = set()
         """Blobs that the store did not have, as far as the archives name them."""
@@ -145,8 +145,7 @@ class Ingest:
         if not self._selection.platforms:
             return
         wanted = select(archive.documents, self._selection)
-        self.platforms |= wanted.there
-        archive.is_excluded = wanted.is_excluded
+        archive.platforms, archive.is_excluded = wanted.there, wanted.is_excluded
         while self._held:
             held = self._held[-1]
             known = self._known(held.digest) if held.digest else None

@@ -28,7 +28,7 @@ from registry.storage.store import Store
 # What waits to be written, in bytes: a checkpoint of a bundle comes every 64 MiB only.
 _PENDING = 8 * 1024 * 1024
 _BATCH = 64
-_FORM: Final = 1  # of heads and rows; whoever changes what either holds counts it up
+_FORM: Final = 2  # of heads and rows; whoever changes what either holds counts it up
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,6 @@ class Load:
         Raises:
             Untrusted: the signature does not hold. No image has a name by this load.
             BundleInvalid: the bundle cannot be read on, or holds no image at all.
-            PlatformMissing: no image in it is for a platform that is wanted; what is for none was loaded.
             StorageBusy: another load into this store is running.
             StorageFull: the disk is too small, or became full. Images given out stay.
             KeyboardInterrupt: after `interrupt()`.
@@ -75,7 +74,21 @@ class Load:
                 with suppress(StorageError):  # a full disk must not hide what went wrong
                     self._remember("interrupted")
                 raise
-            self._remember("failed" if self.report.failures else "loaded")
+            self._remember("failed" if self.report.failures or self._missing else "loaded")
+
+    def require_platforms(self) -> None:
+        """That there was something for every platform that is wanted, if there was anything for any.
+
+        Raises:
+            PlatformMissing: there was not. All else was loaded.
+        """
+        if self._missing:
+            wanted, there = ", ".join(self._missing), printable(", ".join(sorted(self.report.platforms)))
+            raise PlatformMissing(f"no image in {self.source.path} is for {wanted}: it has images for {there}")
+
+    @property
+    def _missing(self) -> tuple[str, ...]:
+        return self.settings.selection.missing(self.report.platforms) if self.report.platforms else ()
 
     def _load(self) -> Iterator[Outcome]:
         """From where an earlier load left off, if this one can rely on that, to the end."""
@@ -133,14 +146,7 @@ class Load:
                 raise
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
-        if known is None and ingest.platforms and not any(map(self.settings.selection.wants, ingest.platforms)):
-            publisher.journal.forget()
-            raise self._platform_missing(ingest.platforms)
         publisher.journal.finish(self._proof)
-
-    def _platform_missing(self, there: set[str]) -> PlatformMissing:
-        wanted, found = ", ".join(self.settings.selection.platforms), printable(", ".join(sorted(there)))
-        return PlatformMissing(f"no image in {self.source.path} is for {wanted}: it has images for {found}")
 
     def _prover(self) -> Callable[[], None] | None:
         """What raises Untrusted unless the bundle, hashed from now on, is what its signer signed."""

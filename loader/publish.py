@@ -93,6 +93,7 @@ class Publisher:
     def _name(self, candidate: Candidate) -> Outcome:
         outcome = _outcome(candidate, self._status(candidate))
         self.report.add(outcome)
+        self.report.platforms |= candidate.platforms
         if candidate.image is not None and outcome.status is Status.LOADED:
             self._loaded.add(candidate.image.reference)
             try:

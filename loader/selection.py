@@ -1,6 +1,7 @@
 """Which images of a bundle are wanted, of which platforms, and under which prefix."""
 
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from loader.errors import MemberInvalid
@@ -35,6 +36,10 @@ class Selection(Globs):
     def wants(self, platform: str | None) -> bool:
         """Whether content for this platform is wanted; what is for none is, such as a chart."""
         return not self.platforms or platform is None or any(_fits(wanted, platform) for wanted in self.platforms)
+
+    def missing(self, there: Collection[str]) -> tuple[str, ...]:
+        """The platforms that are selected, and are none of those that there are."""
+        return tuple(wanted for wanted in self.platforms if not any(_fits(wanted, platform) for platform in there))
 
     def children(self, manifest: Manifest) -> tuple[Descriptor, ...]:
         """The manifests of an index that are wanted; attestations go with the image that they are about."""

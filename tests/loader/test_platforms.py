@@ -87,7 +87,15 @@ def test_a_platform_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_platform_that_no_image_is_for_is_told_with_those_that_there_are(tmp_path: Path, bundle: Path) -> None:
-    for _ in range(2):
-        done = load(bundle, tmp_path / "s", "--platform", "linux/amd46")
-        assert done.returncode == 1
-        assert "is for linux/amd46: it has images for linux/amd64, linux/arm64\n" in done.stderr
+    for others in ((), ("--platform", "linux/amd64")):
+        for _ in range(2):
+            done = load(bundle, tmp_path / "s", "--platform", "linux/amd46", *others)
+            assert done.returncode == 1
+            assert done.stderr.endswith("is for linux/amd46: it has images for linux/amd64, linux/arm64\n")
+            assert ("amd:1" in listing(tmp_path / "s")) == bool(others)
+    assert "known from an earlier load" in done.stdout
+
+
+def test_a_platform_is_not_missing_where_no_image_is_wanted(tmp_path: Path, bundle: Path) -> None:
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd46", "--include", "charts/*")
+    assert (done.returncode, done.stderr) == (0, "")
