@@ -50,6 +50,7 @@ class Load:
     def interrupt(self) -> None:
         """Let `outcomes()` raise KeyboardInterrupt where that is safe, which it is not inside of a lock of Python's."""
         self._interrupted = True
+        self.source.interrupt()
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each member's outcome as soon as it is certain; an image is served from then on.
@@ -143,6 +144,9 @@ class Load:
                 yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
             except Untrusted:
                 publisher.journal.forget()
+                raise
+            except BundleInvalid:
+                self._go_on()  # a pipe cannot be read on after an interruption
                 raise
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")

@@ -1,7 +1,6 @@
 """The members of a bundle, wherever it comes from: a tar, compressed, in pieces or piped, or a directory."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -68,12 +67,13 @@ class Source:
         self._strip = strip
         self._pieces = () if self.is_piped else find_pieces(path) or (path,)
         self._file: RawFile | None = None
+        self._pipe: Pipe | None = None
         self._hashed: HashedFile | None = None
         self._start: _Start | None = None
         self._stream: ByteStream | None = None
         try:
             if self.is_piped:
-                self._file = Pipe(sys.stdin.buffer)
+                self._file = self._pipe = Pipe.standard_input()
             elif not path.is_dir():
                 self._file = BundleFile(self._pieces)
         except OSError as error:
@@ -191,6 +191,11 @@ class Source:
     ) -> None:
         if self._file is not None:
             self._file.close()
+
+    def interrupt(self) -> None:
+        """Let nobody wait for a pipe any more: what reads it fails. Also out of a signal's handler."""
+        if self._pipe is not None:
+            self._pipe.interrupt()
 
     def _tar_members(self, file: RawFile) -> Iterator[Member]:
         begin = self._start.checkpoint if self._start else None

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import os
 import random
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -198,6 +200,24 @@ def test_members_behind_one_another_and_zeros_at_the_end_are_read(opened: Opened
 def test_it_reads_a_pipe() -> None:
     packed = PACKERS["zlib-6"](PLAIN["hardly"])
     assert unpacked(Pipe(io.BytesIO(packed)))[0] == PLAIN["hardly"]
+
+
+def test_nobody_waits_for_a_pipe_that_says_nothing() -> None:
+    packed = PACKERS["zlib-6"](PLAIN["hardly"])
+    there, here = os.pipe()
+    os.write(here, packed[:60_000])
+    pipe = Pipe.of(there)
+    reader = Gunzip(pipe)
+    closing_ = threading.Thread(target=reader.close, daemon=True)
+    closing_.start()
+    closing_.join(10)
+    assert not closing_.is_alive()
+    waiting = Gunzip(pipe)
+    pipe.close()
+    with pytest.raises(OSError, match="canceled"):
+        waiting.read(100)
+    os.close(here)
+    os.close(there)
 
 
 def test_a_head_of_empty_blocks_is_passed(opened: Opened) -> None:
