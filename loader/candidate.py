@@ -28,6 +28,8 @@ class Candidate:
     error: str | None = None
     platforms: frozenset[str] = frozenset()
     """For which the member has an image, wanted or not, if some platforms are selected."""
+    brought: frozenset[Digest] = frozenset()
+    """Blobs of it that the store did not have before; of a member that is known nobody knows."""
     end: int = 0
     """Where the next member begins in the bundle's tar."""
     is_known: bool = False
@@ -47,7 +49,8 @@ class Candidate:
             image = assemble(archive, store, selection)
         except (MemberInvalid, OCIError) as error:
             return replace(made, error=str(error))
-        return replace(made, reference=image.reference, image=image if selection.admits(image.reference) else None)
+        admitted = image if selection.admits(image.reference) else None
+        return replace(made, reference=image.reference, image=admitted, brought=frozenset(archive.brought))
 
     def to_row(self) -> bytes:
         """For the index; blobs are left out, for it has them."""

@@ -43,6 +43,8 @@ class Archive:
     documents: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    brought: set[Digest] = field(default_factory=set)
+    """Blobs that the store did not have before, as far as the archive names them."""
     held: int = 0
     """Bytes of documents."""
     fault: MemberInvalid | OCIError | None = None
@@ -94,8 +96,6 @@ class Ingest:
         self._go_on = go_on
         self._selection = selection
         self._held: list[_Held] = []
-        self.brought: set[Digest] = set()
-        """Blobs that the store did not have, as far as the archives name them."""
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -171,7 +171,7 @@ class Ingest:
         blob = archive.blobs[held.name] = held.begin()
         if held.digest is not None:
             self._seen[held.digest] = blob
-            self.brought.add(held.digest)
+            archive.brought.add(held.digest)
         self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:

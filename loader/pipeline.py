@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -137,7 +137,6 @@ class Load:
         prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
             ingest = Ingest(self.store, pool, self._go_on, self.settings.selection)
-            publisher = replace(publisher, brought=ingest.brought)
             archives = ingest.archives(self.source.members())
             batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
             try:

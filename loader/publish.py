@@ -1,7 +1,6 @@
 """Archives become images that clients see: bytes durable first, then the names."""
 
 from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -30,8 +29,7 @@ class Publisher:
     source: Source
     journal: Journal
     report: Report
-    brought: AbstractSet[Digest] = frozenset()
-    """Blobs that this load has written, growing as it reads."""
+    _brought: set[Digest] = field(default_factory=set)
     _loaded: set[Reference] = field(default_factory=set)
     _present: list[tuple[Reference, Digest]] = field(default_factory=list)
 
@@ -81,6 +79,7 @@ class Publisher:
         candidates = list(batch)
         images = [candidate.image for candidate in candidates if candidate.image is not None]
         for candidate in candidates:
+            self._brought.update(candidate.brought)
             self.report.read(candidate.size, is_wanted=candidate.image is not None)
         blobs = [blob for image in images for blob in image.blobs]
         self.store.loads.keep_blobs(blobs, self.report.bundle, self.report.state("loading"))
@@ -91,6 +90,7 @@ class Publisher:
                 yield _outcome(candidate, Status.READ)
 
     def _name(self, candidate: Candidate) -> Outcome:
+        self._brought.update(candidate.brought)
         outcome = _outcome(candidate, self._status(candidate))
         self.report.add(outcome)
         self.report.platforms |= candidate.platforms
@@ -120,7 +120,7 @@ class Publisher:
         if not self.store.has_image(candidate.image):
             return Status.LOADED
         is_new = candidate.image.reference in self._loaded
-        is_mended = not is_new and any(blob.digest in self.brought for blob in candidate.image.blobs)
+        is_mended = not is_new and any(blob.digest in self._brought for blob in candidate.image.blobs)
         return Status.MENDED if is_mended else Status.PRESENT
 
 

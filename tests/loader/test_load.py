@@ -29,6 +29,7 @@ from registry.storage.listing import list_images
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, listing
 from tests.images import small_image, write_tar
+from tests.signing import key_pair
 
 SPEC = BundleSpec(size=4_000_000)
 
@@ -286,16 +287,24 @@ def test_an_index_json_with_several_images_is_refused(tmp_path: Path) -> None:
     assert "lists 2 images" in done.stderr
 
 
-def test_an_image_of_which_a_blob_was_lost_is_told_as_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--verify",)], ids=["unverified", "verified"])
+@pytest.mark.parametrize("kind", ["layer", "config"])
+def test_an_image_of_which_a_blob_was_lost_is_told_as_mended(
+    tmp_path: Path, kind: str, options: tuple[str, ...]
+) -> None:
     good, bad = small_image("good"), small_image("bad")
     archives = {"good_1.tar": oci_archive(good), "bad_1.tar": oci_archive(bad)}
     path = write_tar(tmp_path / "b.tar", archives)
-    assert "2 loaded" in load(path, tmp_path / "s").stdout
-    lost = next(Digest.parse(blob.digest) for blob in bad.below if "layer" in blob.media_type)
+    if options:
+        pair = key_pair(tmp_path)
+        (tmp_path / "b.tar.sig").write_bytes(pair.sign(path))
+        options = (*options, "--cosign-key", str(pair.public))
+    assert "2 loaded" in load(path, tmp_path / "s", *options).stdout
+    lost = next(Digest.parse(blob.digest) for blob in bad.below if kind in blob.media_type)
     (place,) = (tmp_path / "s" / "blobs").rglob(lost.hex)
     place.unlink()
-    again = load(path, tmp_path / "s")
+    again = load(path, tmp_path / "s", *options)
     assert "present good:1" in again.stdout
     assert "mended bad:1" in again.stdout
     assert place.exists()
-    assert "2 present" in load(path, tmp_path / "s").stdout
+    assert "2 present" in load(path, tmp_path / "s", *options).stdout
