@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
+from loader.candidate import Candidate
 from loader.config import LoadSettings
 from loader.errors import BundleInvalid, JournalForeign, PlatformMissing, SignatureInvalid, Untrusted
 from loader.identity import Identity, identify
@@ -136,9 +137,10 @@ class Load:
         self._remember("loading")
         prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
-            ingest = Ingest(self.store, pool, self._go_on, self.settings.selection)
-            archives = ingest.archives(self.source.members())
-            batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
+            selection = self.settings.selection
+            archives = Ingest(self.store, pool, self._go_on, selection).archives(self.source.members())
+            candidates = (Candidate.of(archive, self.store, selection) for archive in archives)
+            batches = chain(publisher.journal.known(), durable(candidates, self.store.blobs))
             try:
                 yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
             except Untrusted:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from loader.candidate import Candidate
 from loader.errors import BundleInvalid
-from loader.ingest import Archive
 from loader.journal import Journal
 from loader.report import Outcome, Report, Status
-from loader.selection import Selection
 from loader.source import Source
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.storage.blobs import BlobStore
 from registry.storage.errors import BlobGone, StorageFull
 from registry.storage.explain import confirm
 from registry.storage.store import Store
@@ -124,8 +123,8 @@ class Publisher:
         return Status.MENDED if is_mended else Status.PRESENT
 
 
-def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[list[Candidate]]:
-    """Batches of candidates of which every blob is on the disk.
+def durable(candidates: Iterable[Candidate], blobs: BlobStore) -> Iterator[list[Candidate]]:
+    """Batches of candidates, every blob of which is on the disk.
 
     One batch is made durable by one system call while the next one is read; how large a batch
     gets is for the disk to say, within bounds.
@@ -137,20 +136,20 @@ def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> 
     reading: list[Candidate] = []
     fault: BundleInvalid | StorageFull | None = None
     with ThreadPoolExecutor(1, "syncfs") as background:
-        sync = background.submit(store.blobs.sync)
+        sync = background.submit(blobs.sync)
         try:
-            for archive in archives:
-                reading.append(Candidate.of(archive, store, selection))
+            for candidate in candidates:
+                reading.append(candidate)
                 if sync.done() or len(reading) == _BATCH:
                     sync.result()
                     yield syncing
                     syncing, reading = reading, []
-                    sync = background.submit(store.blobs.sync)
+                    sync = background.submit(blobs.sync)
         except (BundleInvalid, StorageFull) as error:
             fault = error
         sync.result()
         yield syncing
-    store.blobs.sync()
+    blobs.sync()
     yield reading
     if fault is not None:
         raise fault
