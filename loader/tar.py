@@ -5,6 +5,7 @@ parsed by the standard library; the walk is ours, for it has to know where an en
 """
 
 import enum
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _DIGITS = 19  # more of them than any size needs
 _PAX_LIMIT = 1024 * 1024  # names and attributes of one entry
+_PAX_LENGTH = re.compile(rb"([0-9]{1,7}) ")
 _LARGEST = 1 << 50
 
 
@@ -142,14 +144,15 @@ def _read_extension(header: tarfile.TarInfo, content: Window) -> dict[str, str]:
 def _parse_pax(records: bytes) -> dict[str, str]:
     """Records of the form `<length> <key>=<value>` and a line break, the length counting all of it."""
     attributes = {}
-    while records:
-        digits, space, _ = records.partition(b" ")
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        key, equals, value = records[len(digits) + 1 : length].partition(b"=")
-        if not space or not equals or length > len(records) or not value.endswith(b"\n"):
+    at = 0
+    while at < len(records):
+        length = _PAX_LENGTH.match(records, at)
+        end = at + int(length[1]) if length else 0
+        key, equals, value = records[length.end() if length else 0 : end].partition(b"=")
+        if not equals or end > len(records) or not value.endswith(b"\n"):
             raise MemberInvalid("the pax attributes of an entry are damaged")
         attributes[_text(key)] = _text(value[:-1])
-        records = records[length:]
+        at = end
     return attributes
 
 

@@ -125,7 +125,9 @@ def test_a_pax_size_overrides_the_header() -> None:
     assert read(raw) == [("b.tar", Kind.FILE, b"abc")]
 
 
-@pytest.mark.parametrize("records", [b"x", b"5 ab\n", b"99 a=b\n", b"0 a=b\n", b" a=b\n", b"6 a=bc", b"6 abcd"])
+@pytest.mark.parametrize(
+    "records", [b"x", b"5 ab\n", b"99 a=b\n", b"0 a=b\n", b" a=b\n", b"6 a=bc", b"6 abcd", b"6 a=b\n99 a"]
+)
 def test_damaged_attributes_are_refused(records: bytes) -> None:
     raw = bytes(header(type=tarfile.XHDTYPE, size=len(records))) + records.ljust(512, b"\0")
     with pytest.raises(MemberInvalid, match="attributes"):
@@ -136,6 +138,12 @@ def test_endless_attributes_are_not_read() -> None:
     raw = bytes(header(type=tarfile.XHDTYPE, size=1 << 30))
     with pytest.raises(MemberInvalid, match="attributes"):
         read(raw + bytes(1024))
+
+
+def test_many_attributes_take_no_time_to_speak_of() -> None:
+    records = b"6 a=b\n" * 170_000
+    extended = bytes(header(type=tarfile.XHDTYPE, size=len(records))) + records + bytes(-len(records) % 512)
+    assert [name for name, _, _ in read((extended + bytes(header())) * 8)] == ["a.tar"] * 8
 
 
 def test_a_link_has_no_content_whatever_it_says() -> None:
