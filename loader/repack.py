@@ -61,7 +61,7 @@ def _repack(bundle: Path, out: Path, room: int, size: int) -> Iterator[Repacked]
 def _add(entry: Entry, name: str, packed: Packing) -> Repacked | None:
     if entry.kind is Kind.DIRECTORY or entry.name == INDEX_NAME:
         return None
-    if entry.kind is Kind.OTHER:
+    if entry.kind in (Kind.OTHER, Kind.SPARSE):
         return Repacked(name, 0, f"it is a {entry.kind.value}")
     if entry.kind is Kind.LINK:
         packed.link(name, entry.target)

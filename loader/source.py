@@ -295,4 +295,4 @@ class Source:
 
 
 def _fault(entry: Entry) -> MemberInvalid | None:
-    return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}, not a file")
+    return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}")

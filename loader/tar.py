@@ -27,6 +27,7 @@ class Kind(enum.Enum):
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
+    SPARSE = "sparse file, which is not taken: pack it anew without tar's --sparse"
     OTHER = "device or other special file"
 
 
@@ -63,10 +64,13 @@ def read_entries(
     """
     overrides: dict[str, str] = {}
     offset = start
-    while (header := _read_header(stream, truncated, end_marked=end_marked)) is not None:
+    while (block := _read_block(stream, truncated, end_marked=end_marked)) is not None:
+        header = _header(block)
+        offset += _BLOCK
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            offset += _skip_map(block, stream, truncated)
         content = Window(stream, _size(header, overrides), truncated)
         padding = -content.size % _BLOCK
-        offset += _BLOCK
         if header.type in _EXTENSIONS:
             overrides |= _read_extension(header, content)
         elif header.type != tarfile.XGLTYPE:
@@ -86,10 +90,14 @@ _KINDS = {
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.SYMTYPE: Kind.LINK,
     tarfile.LNKTYPE: Kind.LINK,
+    tarfile.GNUTYPE_SPARSE: Kind.SPARSE,
 }
+# GNU tar manual, "Basic Tar Format": whether more of a sparse file's map follows its header, and a block of it.
+_IS_EXTENDED, _IS_EXTENDED_AGAIN = 482, 504
 
 
-def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> tarfile.TarInfo | None:
+def _read_block(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> bytes | None:
+    """A header's; None at the end."""
     block = stream.read(_BLOCK)
     if block == _ZEROS:
         if end_marked and stream.read(_BLOCK) != _ZEROS:
@@ -99,10 +107,25 @@ def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool
         return None
     if len(block) < _BLOCK:
         raise truncated
+    return block
+
+
+def _header(block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
         raise MemberInvalid(f"not a tar archive, or a damaged one ({error})") from error
+
+
+def _skip_map(header: bytes, stream: ByteStream, truncated: LoaderError) -> int:
+    """How many bytes stand between the header of a sparse file and what is not holes of it."""
+    size, is_extended = 0, header[_IS_EXTENDED]
+    while is_extended:
+        block = stream.read(_BLOCK)
+        if len(block) < _BLOCK:
+            raise truncated
+        size, is_extended = size + _BLOCK, block[_IS_EXTENDED_AGAIN]
+    return size
 
 
 def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
@@ -119,10 +142,10 @@ def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
 
 
 def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str], offset: int) -> Entry:
+    is_sparse = any(key.startswith("GNU.sparse.") for key in overrides)  # a file's bytes are not its content then
     return Entry(
-        name=overrides.get("path", header.name),
-        # Sparse files of either dialect are special: their bytes are not their content.
-        kind=Kind.OTHER if "GNU.sparse.major" in overrides else _KINDS.get(header.type, Kind.OTHER),
+        name=overrides.get("GNU.sparse.name", overrides.get("path", header.name)),
+        kind=Kind.SPARSE if is_sparse else _KINDS.get(header.type, Kind.OTHER),
         target=overrides.get("linkpath", header.linkname),
         content=content,
         mode=header.mode & 0o777,

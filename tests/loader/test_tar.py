@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import os
 import struct
+import subprocess
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -151,10 +153,25 @@ def test_a_link_has_no_content_whatever_it_says() -> None:
     assert [name for name, _, _ in read(raw)] == ["a.tar", "b"]
 
 
-def test_a_sparse_file_is_not_taken_for_its_content() -> None:
-    raw = _pax({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + bytes(header(size=3)) + b"abc".ljust(512, b"\0")
-    assert read(raw)[0][1] is Kind.OTHER
-    assert read(bytes(header(type=tarfile.GNUTYPE_SPARSE)))[0][1] is Kind.OTHER
+@pytest.mark.parametrize(
+    "options",
+    [("--format=gnu",), *(("--format=pax", f"--sparse-version={version}") for version in ("0.0", "0.1", "1.0"))],
+    ids=lambda options: options[-1],
+)
+def test_a_sparse_file_of_any_form_is_told_and_what_is_behind_it_is_read(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with (tmp_path / "a.tar").open("wb") as file:
+        for _ in range(40):  # holes for a header of the oldest form, and two blocks more
+            file.write(b"x" * 4096)
+            file.seek(1024 * 1024, os.SEEK_CUR)
+    (tmp_path / "b.tar").write_bytes(b"b")
+    made = subprocess.run(
+        ["tar", "-cS", *options, "-C", tmp_path, "a.tar", "b.tar"], capture_output=True, check=True
+    ).stdout
+    entries = [(e.name, e.kind, e.offset) for e in read_entries(stream(made), TRUNCATED)]
+    assert [each[:2] for each in entries] == [("a.tar", Kind.SPARSE), ("b.tar", Kind.FILE)]
+    assert made[entries[1][2] :].startswith(b"b\0")
 
 
 def _pax(attributes: dict[str, str]) -> bytes:
