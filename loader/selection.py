@@ -29,6 +29,11 @@ class Selection(Globs):
     prefix: str = ""
     platforms: tuple[str, ...] = ()
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether something may be left out."""
+        return bool(self.include or self.exclude or self.platforms)
+
     def to_json(self) -> dict[str, object]:
         """All that decides what a bundle becomes."""
         return asdict(self)
