@@ -5,9 +5,9 @@ from typing import Self
 
 import orjson
 
+from loader.archive import Archive
 from loader.errors import MemberInvalid
 from loader.image import assemble
-from loader.ingest import Archive
 from loader.selection import Selection
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError

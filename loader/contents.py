@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from loader.archive import ENTRY
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import INDEX, is_blob, read_layout
 from loader.naming import reference_for
@@ -129,7 +130,7 @@ def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
         head = entry.content.read(1)
         if name.endswith(".json") or (is_blob(name) and (head == b"{" or entry.content.size <= blob_limit)):
             files[name] = head + entry.content.read(entry.content.size)
-            held += len(files[name])
+            held += ENTRY + len(files[name])
         if held > _CHART_LIMIT:
             raise MemberInvalid(f"its documents have more than {_CHART_LIMIT} bytes")
     return files

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from loader.archive import Archive
 from loader.docker import convert
 from loader.errors import MemberInvalid
-from loader.ingest import Archive
 from loader.layout import INDEX, blob_documents, read_layout
 from loader.naming import reference_for
 from loader.selection import Selection

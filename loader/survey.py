@@ -8,6 +8,7 @@ from typing import Self
 
 import xxhash
 
+from loader.archive import ENTRY
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
 from loader.platforms import select
@@ -47,7 +48,7 @@ class _Files:
     documents: dict[str, bytes] = field(default_factory=dict)
     """Where platforms are selected."""
     held: int = 0
-    """Bytes of documents."""
+    """Bytes that these take."""
     others: int = 0
 
     def wanted(self, selection: Selection) -> Self:
@@ -102,7 +103,7 @@ def _add(name: str, content: Window, files: _Files, selection: Selection) -> Non
         head = content.read(1)
         if name.endswith(".json") or (digest is not None and head == b"{"):
             files.documents[name] = head + content.read(content.size)
-            files.held += content.size
+            files.held += ENTRY + content.size
 
 
 def _members(source: Source) -> Iterator[Member]:
