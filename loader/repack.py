@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, MemberInvalid
+from loader.folder import files_in
 from loader.naming import below_root, bundle_stem, path_in_bundle
 from loader.packing import INDEX_NAME, Packing, RoomTooSmall, packing
 from loader.pieces import find_pieces, whole_name
@@ -96,10 +97,8 @@ def _tar_entries(bundle: Path) -> Iterator[Entry]:
 
 
 def _directory_entries(bundle: Path) -> Iterator[Entry]:
-    for folder, folders, names in os.walk(bundle):
-        folders.sort()
-        for name in sorted(names):
-            yield from _file_entry(Path(folder, name), bundle)
+    for path in files_in(bundle):
+        yield from _file_entry(path, bundle)
 
 
 def _file_entry(path: Path, bundle: Path) -> Iterator[Entry]:
@@ -126,7 +125,7 @@ def _size(bundle: Path) -> int:
     try:
         if not bundle.is_dir():
             return sum(piece.stat().st_size for piece in find_pieces(bundle) or (bundle,))
-        return sum(path.lstat().st_size for path in bundle.rglob("*") if path.is_file())
+        return sum(path.lstat().st_size for path in files_in(bundle) if path.is_file())
     except OSError as error:
         raise BundleMissing(f"cannot open the bundle {bundle}: {error.strerror}") from error
 

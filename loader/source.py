@@ -1,6 +1,5 @@
 """The members of a bundle, wherever it comes from: a tar, compressed, in pieces or piped, or a directory."""
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.folder import files_in
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
 from loader.pieces import find_pieces, whole_name
@@ -287,10 +287,7 @@ class Source:
 
     def _walk(self) -> Iterator[Path]:
         """Sorted, those first without which nothing starts."""
-        found = []
-        for folder, folders, names in os.walk(self.path):
-            folders.sort()
-            found += [Path(folder, name) for name in sorted(names) if is_archive(name)]
+        found = [path for path in files_in(self.path) if is_archive(path.name)]
         return iter(sorted(found, key=lambda path: rank(self._below_root(path.relative_to(self.path).as_posix()))))
 
 

@@ -1,17 +1,23 @@
 """Bundles in pieces and from standard input; what comes first where the order is free."""
 
+import os
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from bench.bundle import BundleSpec, Form
 from bench.corpus import write_bundle
 from bench.layout import oci_archive
+from loader.errors import BundleInvalid
+from loader.repack import repack
+from loader.source import Source
 from tests.conftest import COMMAND, listing
 from tests.faults.processes import alive, wait_until
 from tests.images import small_image, write_tar
@@ -122,6 +128,28 @@ def test_standard_input_that_is_closed_is_no_bundle(tmp_path: Path) -> None:
     command = shlex.join([*COMMAND, "load", "-", "-s", str(tmp_path / "s")])
     done = subprocess.run(["sh", "-c", f"{command} <&-"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "k0rdentd: cannot open the bundle -: Bad file descriptor\n")
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may read every folder."""
+    before = os.geteuid()
+    os.seteuid(before or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_that_cannot_be_listed_is_told() -> None:
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        Path(name, "a_1.tar").write_bytes(b"")
+        Path(name, "closed").mkdir(mode=0)
+        with nobody(), Source(Path(name)) as source:
+            for read in (source.members, lambda: repack(Path(name), Path("/nowhere"))):
+                with pytest.raises(BundleInvalid, match="closed: Permission denied"):
+                    list(read())
 
 
 @pytest.mark.parametrize("form", ["tar", "dir"])
