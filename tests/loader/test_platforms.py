@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from bench.archive import files
-from bench.layout import artifact, chart_archive, docker_archive, index, layer, oci_archive
+from bench.layout import (
+    CONFIG,
+    Blob,
+    Tree,
+    artifact,
+    chart_archive,
+    docker_archive,
+    index,
+    layer,
+    manifest,
+    oci_archive,
+)
 from tests.conftest import k0rdentd, listing, serving
 from tests.e2e.clients import attempt, run
 from tests.images import small_image, write_tar
@@ -94,6 +105,19 @@ def test_a_platform_that_no_image_is_for_is_told_with_those_that_there_are(tmp_p
             assert done.stderr.endswith("is for linux/amd46: it has images for linux/amd64, linux/arm64\n")
             assert ("amd:1" in listing(tmp_path / "s")) == bool(others)
     assert "known from an earlier load" in done.stdout
+
+
+def test_platforms_that_are_none_are_not_told(tmp_path: Path) -> None:
+    texts = ("no word", "x" * 1000, *(f"a{number}" for number in range(1000)))
+    configs = [Blob.of((json.dumps({"os": "linux", "architecture": each}).encode(),), CONFIG) for each in texts]
+    made = index(
+        [Tree(each.root, each.below, ("linux/amd64",)) for each in (manifest(each, [], []) for each in configs)]
+    )
+    path = write_tar(tmp_path / "b.tar", {"a_1.tar": oci_archive(made)})
+    done = load(path, tmp_path / "s", "--platform", "linux/amd64", "--platform", "linux/none")
+    assert done.stderr.startswith(f"k0rdentd: no image in {path} is for linux/none: it has images for linux/a0, ")
+    assert (done.stderr.count(","), "linux/amd64" in done.stderr, "xxx" in done.stderr) == (16, True, False)
+    assert set(listing(tmp_path / "s")) == {"a:1"}
 
 
 def test_a_platform_is_not_missing_where_no_image_is_wanted(tmp_path: Path, bundle: Path) -> None:
