@@ -15,6 +15,7 @@ from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.storage.index import Snapshot
 from registry.storage.store import Image, Store
+from registry.text import encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Candidate:
         image = None if self.image is None else [str(self.image.root), [*map(_manifest, self.image.manifests)]]
         reference = None if self.reference is None else str(self.reference)
         path = self.path.encode("utf-8", "surrogateescape").decode("latin-1")
-        return orjson.dumps([path, self.size, reference, image, self.error, sorted(self.platforms)])
+        error = None if self.error is None else encodable(self.error)
+        return orjson.dumps([path, self.size, reference, image, error, sorted(self.platforms)])
 
     @classmethod
     def from_row(cls, row: bytes, snapshot: Snapshot, *, is_known: bool) -> Self:

@@ -23,7 +23,7 @@ from loader.survey import survey
 from registry.storage.errors import StorageError
 from registry.storage.loads import load_state
 from registry.storage.store import Store
-from registry.text import printable
+from registry.text import encodable, printable
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Load:
         bundle = self.settings.bundle
         name = "standard input" if self.source.is_piped else str(bundle.resolve())
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        self.report = Report(name, Origin(bundle.name, self.source.size, begun))
+        self.report = Report(name, Origin(encodable(bundle.name), self.source.size, begun))
         self.pace = Pace(self.source, self.report)
 
     def interrupt(self) -> None:

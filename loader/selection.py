@@ -10,6 +10,7 @@ from registry.oci.descriptor import Descriptor
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.selection import Globs
+from registry.text import encodable
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 _USUAL_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
@@ -36,7 +37,8 @@ class Selection(Globs):
 
     def to_json(self) -> dict[str, object]:
         """All that decides what a bundle becomes."""
-        return asdict(self)
+        lists = {key: [encodable(each) for each in getattr(self, key)] for key in ("include", "exclude", "platforms")}
+        return {**asdict(self), **lists, "prefix": encodable(self.prefix)}
 
     def wants(self, platform: str | None) -> bool:
         """Whether content for this platform is wanted; what is for none is, such as a chart."""

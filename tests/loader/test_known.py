@@ -136,6 +136,16 @@ def test_a_bundle_changed_in_its_place_is_not_taken_for_the_finished_one(tmp_pat
     assert KNOWN not in load(path, tmp_path / "s").stdout
 
 
+def test_a_path_that_is_no_text_is_one_like_others(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = write_tar(folder / os.fsdecode(b"b\xe9.tar"), {"a_1.tar": oci_archive(small_image("a"))})
+    options = ("--exclude", os.fsdecode(b"\xe9*"))
+    assert not is_known(path, tmp_path / "s", *options)
+    assert is_known(path, tmp_path / "s", *options)
+    assert set(listing(tmp_path / "s")) == {"a:1"}
+
+
 def test_another_bundle_of_the_same_name_and_size_is_loaded(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "b.tar", {"a_1.tar": oci_archive(small_image("a"))})
     load(path, tmp_path / "s")
