@@ -5,6 +5,7 @@ parsed by the standard library; the walk is ours, for it has to know where an en
 """
 
 import enum
+import posixpath
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ class Entry:
     name: str
     kind: Kind
     target: str
-    """Where a link points, empty otherwise."""
+    """Where a link points, seen from the folder in which it is; empty otherwise."""
     content: Window
     mode: int = 0o644
     offset: int = 0
@@ -143,10 +144,14 @@ def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
 
 def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str], offset: int) -> Entry:
     is_sparse = any(key.startswith("GNU.sparse.") for key in overrides)  # a file's bytes are not its content then
+    name = overrides.get("GNU.sparse.name", overrides.get("path", header.name))
+    target = overrides.get("linkpath", header.linkname)
+    if header.type == tarfile.LNKTYPE:  # a hard link's is seen from the root of the tar
+        target = posixpath.relpath(f"/{target}", f"/{posixpath.dirname(name)}")
     return Entry(
-        name=overrides.get("GNU.sparse.name", overrides.get("path", header.name)),
+        name=name,
         kind=Kind.SPARSE if is_sparse else _KINDS.get(header.type, Kind.OTHER),
-        target=overrides.get("linkpath", header.linkname),
+        target=target,
         content=content,
         mode=header.mode & 0o777,
         offset=offset,

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import get_args
 
@@ -162,11 +163,15 @@ def test_a_docker_archive_with_packed_layers_keeps_them_packed(tmp_path: Path) -
     assert described(tmp_path / "s", "x:1") == [(OCI_LAYER_GZIP, one.blob.digest)]
 
 
-def test_a_docker_archive_whose_layer_is_a_link_inside_it_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE], ids=["symbolic", "hard"])
+def test_a_docker_archive_whose_layer_is_a_link_inside_it_is_whole(tmp_path: Path, kind: bytes) -> None:
     one = layer(files({"a": b"a"}))
     archive = docker_archive([one], "x:1")
     entries = [entry for entry in archive.entries if entry.name != "manifest.json"]
     link = next(entry.name for entry in entries if entry.name.endswith("/layer.tar"))
+    if kind == tarfile.LNKTYPE:
+        target = next(entry.name for entry in entries if entry.name.endswith(".tar") and entry.name != link)
+        entries = [Entry.link(link, target, kind) if entry.name == link else entry for entry in entries]
     config = next(entry.name for entry in entries if entry.name.endswith(".json"))
     listed = json.dumps([{"Config": config, "RepoTags": None, "Layers": [link]}]).encode()
     linked = Archive((*entries, Entry.file("manifest.json", listed)))
