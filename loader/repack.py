@@ -13,10 +13,9 @@ from loader.packing import INDEX_NAME, Packing, RoomTooSmall, packing
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile
 from loader.stream import EMPTY, FileStream, Window, open_stream
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import PADDING, Entry, Kind, read_entries
 from registry.transfer.tarball import padded
 
-_TAR_PADDING = 64 * 1024  # tar fills its last record up
 _LEAST_ROOM = 64 * 1024
 # The vendor's bundle takes a byte of index for each 20 kB.
 _ROOM_SHARE = 4096
@@ -92,7 +91,7 @@ def _tar_entries(bundle: Path) -> Iterator[Entry]:
     truncated = BundleTruncated(f"{bundle} ends in the middle of a member: copy it anew")
     with closing(_open(bundle)) as file, open_stream(bundle, file) as stream:
         yield from read_entries(stream, truncated, end_marked=True)
-        if stream.skip(_TAR_PADDING) == _TAR_PADDING:
+        if stream.skip(PADDING) == PADDING:
             raise truncated
 
 

@@ -16,10 +16,9 @@ from loader.naming import below_root, bundle_stem, is_archive, rank
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile, Pipe, RawFile
 from loader.stream import EMPTY, ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import PADDING, Entry, Kind, read_entries
 
 STANDARD_INPUT: Final = Path("-")
-_PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ class Source:
             if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
                 yield entry
         # A file that was given its full length before its content looks like a tar that ends early.
-        if stream.skip(_PADDING) == _PADDING:
+        if stream.skip(PADDING) == PADDING:
             raise self._truncated
 
     def _directory_members(self) -> Iterator[Member]:

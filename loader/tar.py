@@ -10,9 +10,13 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from loader.errors import LoaderError, MemberInvalid
 from loader.stream import ByteStream, Window
+
+PADDING: Final = 1024 * 1024
+"""Behind its end a tar has less than this: it fills its last record up, of 10 KiB by habit, of 1 MiB on large tapes."""
 
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)

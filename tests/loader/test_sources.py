@@ -130,6 +130,15 @@ def test_standard_input_that_is_closed_is_no_bundle(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "k0rdentd: cannot open the bundle -: Bad file descriptor\n")
 
 
+@pytest.mark.parametrize("form", ["b.tar", "b.tar.gz"])
+def test_a_tar_of_large_records_is_whole(tmp_path: Path, form: str) -> None:
+    made = write_tar(tmp_path / "a.tar", {"a_1.tar": oci_archive(small_image())})
+    subprocess.run(["tar", "-xf", made, "-C", tmp_path], check=True)
+    subprocess.run(["tar", "-b", "2048", "-caf", tmp_path / form, "-C", tmp_path, "a_1.tar"], check=True)
+    done = load(tmp_path / form, tmp_path / "s")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @contextmanager
 def nobody() -> Iterator[None]:
     """Root may read every folder."""
