@@ -62,6 +62,16 @@ def test_what_is_for_other_platforms_is_left_out_and_comes_with_a_later_load(tmp
     assert set(blob_files(tmp_path / "s")) == whole
 
 
+def test_a_dry_run_lists_what_a_load_takes(tmp_path: Path, bundle: Path) -> None:
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd64", "--exclude", "file:*", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split()[-1] for line in done.stdout.splitlines()[:-1] if "," not in line} == {
+        "amd:1",
+        "charts/c:1.0.0",
+    }
+    assert "3 images and charts" in done.stdout
+
+
 def test_what_the_store_has_already_is_left_out_all_the_same(tmp_path: Path, bundle: Path) -> None:
     assert load(bundle, tmp_path / "s").returncode == 0
     done = load(bundle, tmp_path / "s", "--platform", "linux/amd64", "--report", tmp_path / "r.json")
