@@ -11,6 +11,7 @@ from loader.proof import prove
 from loader.source import Source
 from registry.lazy_group import LazyGroup
 from registry.options import json_option, key_option, signature_option
+from registry.text import printable
 from registry.units import human
 from registry.verification import Evidence, EvidenceMissing, Verification
 
@@ -61,9 +62,9 @@ def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) 
     with Source(bundle) as source:
         evidence = _evidence(bundle, cosign_key, cosign_signature)
         proof = prove(source, evidence)
-    click.echo(f"{bundle}: SHA-256 {proof.file}")
-    click.echo(f"{evidence.key}: SHA-256 {proof.signer}")
-    click.echo(f"{evidence.signature}: OK")
+    click.echo(f"{printable(str(bundle))}: SHA-256 {proof.file}")
+    click.echo(f"{printable(evidence.key)}: SHA-256 {proof.signer}")
+    click.echo(f"{printable(str(evidence.signature))}: OK")
 
 
 def _evidence(bundle: Path, key: str | None, signature: Path | None) -> Evidence:

@@ -1,13 +1,13 @@
 """A member of the bundle between the pool and its name, in memory and as the journal keeps it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import orjson
 
+from loader.archive import Archive
 from loader.errors import MemberInvalid
 from loader.image import assemble
-from loader.ingest import Archive
 from loader.selection import Selection
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
@@ -15,6 +15,7 @@ from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.storage.index import Snapshot
 from registry.storage.store import Image, Store
+from registry.text import encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Candidate:
     reference: Reference | None = None
     image: Image | None = None
     error: str | None = None
+    platforms: frozenset[str] = frozenset()
+    """For which the member has an image, wanted or not, if some platforms are selected."""
+    brought: frozenset[Digest] = frozenset()
+    """Blobs of it that the store did not have before; of a member that is known nobody knows."""
     end: int = 0
     """Where the next member begins in the bundle's tar."""
     is_known: bool = False
@@ -38,39 +43,42 @@ class Candidate:
         Raises:
             StorageError: the disk refuses.
         """
+        made = cls(archive.path, archive.size, platforms=archive.platforms, end=archive.end)
         if archive.is_excluded:
-            return cls(archive.path, archive.size, selection.name(archive.path), end=archive.end)
+            return replace(made, reference=selection.name(archive.path))
         try:
             image = assemble(archive, store, selection)
         except (MemberInvalid, OCIError) as error:
-            return cls(archive.path, archive.size, error=str(error), end=archive.end)
+            return replace(made, error=str(error))
         admitted = image if selection.admits(image.reference) else None
-        return cls(archive.path, archive.size, image.reference, admitted, end=archive.end)
+        return replace(made, reference=image.reference, image=admitted, brought=frozenset(archive.brought))
 
     def to_row(self) -> bytes:
         """For the index; blobs are left out, for it has them."""
         image = None if self.image is None else [str(self.image.root), [*map(_manifest, self.image.manifests)]]
         reference = None if self.reference is None else str(self.reference)
         path = self.path.encode("utf-8", "surrogateescape").decode("latin-1")
-        return orjson.dumps([path, self.size, reference, image, self.error])
+        error = None if self.error is None else encodable(self.error)
+        return orjson.dumps([path, self.size, reference, image, error, sorted(self.platforms)])
 
     @classmethod
     def from_row(cls, row: bytes, snapshot: Snapshot, *, is_known: bool) -> Self:
         """What `to_row` made this of; where the index lacks one of its blobs by now, that is the error."""
-        path, size, reference, image, error = orjson.loads(row)
+        path, size, reference, image, error, platforms = orjson.loads(row)
         name = path.encode("latin-1").decode("utf-8", "surrogateescape")
         named = None if reference is None else Reference.parse(reference)
+        made = cls(name, size, named, error=error, platforms=frozenset(platforms), is_known=is_known)
         if named is None or image is None:
-            return cls(name, size, named, None, error, is_known=is_known)
+            return made
         root, manifests = image
         parsed = tuple(map(_parsed, manifests))
         needed = {blob.digest: blob for _, manifest in parsed for blob in manifest.blobs}
         found = {digest: snapshot.blob(digest) for digest in needed}
         lost = [digest for digest, blob in found.items() if blob is None]
         if lost:
-            return cls(name, size, named, None, f"blob {lost[0]} is gone from the store: load again", is_known=is_known)
+            return replace(made, error=f"blob {lost[0]} is gone from the store: load again")
         blobs = tuple(blob for blob in found.values() if blob is not None)
-        return cls(name, size, named, Image(named, Digest.parse(root), parsed, blobs), is_known=is_known)
+        return replace(made, image=Image(named, Digest.parse(root), parsed, blobs))
 
 
 def _manifest(entry: tuple[Digest, Manifest]) -> tuple[str, str, str]:

@@ -12,10 +12,10 @@ from loader.config import LoadSettings, default_jobs
 from loader.contents import list_members
 from loader.display import display
 from loader.errors import LoaderError
-from loader.load_command import LoadCommand, report_option
+from loader.load_command import LoadCommand, report_option, selection_options
 from loader.pipeline import Load
 from loader.report import Origin, Report, Status
-from loader.selection import Selection, is_platform
+from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option, verify_options
 from registry.storage.store import Store
@@ -27,31 +27,14 @@ _FAILURES_SHOWN = 20
 _BUNDLE = click.Path(path_type=Path)
 
 
-def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not is_platform(value):
-            raise click.BadParameter(f"{value!r} is not of the form linux/amd64 or linux/arm/v7")
-    return tuple(sorted(set(values)))
-
-
 @click.command(cls=LoadCommand)
 @click.argument("bundle", type=_BUNDLE)
 @storage_option
 @verify_options
 @click.option("--jobs", type=click.IntRange(1, 256), default=default_jobs, help="Processes that hash and write.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
-@click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
+@selection_options
 @click.option("--strip-components", type=click.IntRange(0, 1000), help="Leading folders to drop from every path.")
 @click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    callback=_platforms,
-    metavar="OS/ARCH[/VARIANT]",
-    help="Of images for several platforms load only this one; may repeat.  [default: all]",
-)
 @click.option(
     "--force",
     is_flag=True,
@@ -66,11 +49,8 @@ def load(
     cosign_key: str | None,
     cosign_signature: Path | None,
     jobs: int,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    prefix: str,
+    selection: Selection,
     strip_components: int | None,
-    platforms: tuple[str, ...],
     dry_run: bool,  # noqa: FBT001
     force: bool,  # noqa: FBT001
     progress: str,
@@ -85,7 +65,6 @@ def load(
     Its signature lies beside it as BUNDLE.sig, and --cosign-key names the signer's public key: no image
     is served before the signature holds. A bundle without them takes --no-verify.
     """
-    selection = Selection(include, exclude, prefix, platforms)
     with Source(bundle, strip_components) as source:
         if dry_run:
             _dry_run(source, selection)
@@ -102,6 +81,8 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     outcomes = []
     with display(form, run, click.echo) as show:
         for outcome in run.outcomes():
+            while run.notes:
+                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
                 outcomes.append(outcome)
@@ -110,6 +91,7 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     _tell_failures(run.report)
+    run.require_platforms()
     if not run.report.images:
         raise LoaderError(f"nothing in {run.settings.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
 
@@ -147,8 +129,8 @@ def _tell_failures(report: Report) -> None:
 
 def _dry_run(source: Source, selection: Selection) -> None:
     count = size = 0
-    for listed in list_members(source, selection.prefix):
-        if listed.reference is not None and selection.admits(listed.reference):
+    for listed in list_members(source, selection):
+        if listed.is_wanted:
             click.echo(f"would load {listed.line()}")
             count, size = count + 1, size + listed.size
     click.echo(f"{count} images and charts, up to {human(size)}")

@@ -3,16 +3,19 @@
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
 
+from loader.archive import ENTRY
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import INDEX, is_blob, read_layout
 from loader.naming import reference_for
+from loader.platforms import select
 from loader.rawfile import Pipe
+from loader.selection import Selection
 from loader.source import Member, Source
 from loader.stream import Window, open_stream
 from loader.tar import Kind, read_entries
@@ -32,7 +35,7 @@ _CHART_LIMIT = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One member of a bundle; `error` tells why it would not load."""
+    """One member of a bundle; `error` tells why it would not load, and `is_wanted` whether a load is to take it."""
 
     path: str
     size: int
@@ -40,6 +43,7 @@ class Listed:
     reference: Reference | None = None
     platforms: tuple[str, ...] = ()
     error: str | None = None
+    is_wanted: bool = False
 
     def to_json(self) -> dict[str, object]:
         """The JSON object, without what is not known."""
@@ -60,15 +64,16 @@ class Listed:
         return f"{self.kind:<14} {human(self.size):>9}  {self.reference}{platforms}"
 
 
-def list_members(source: Source, prefix: str = "") -> Iterator[Listed]:
+def list_members(source: Source, selection: Selection | None = None) -> Iterator[Listed]:
     """Every image and chart, in the bundle's order; blobs are passed over, not checked.
 
     Raises:
         BundleInvalid: the bundle cannot be read on.
     """
+    selection = selection or Selection()
     for member in source.members():
         try:
-            yield _listed(member, prefix)
+            yield _listed(member, selection)
         except (MemberInvalid, OCIError) as error:
             yield Listed(member.path, member.content.size, "unknown", error=str(error))
 
@@ -88,18 +93,24 @@ def k0rdent_version(source: Source) -> str:
     raise BundleInvalid(f"{source.path} holds no {_ENTERPRISE_CHART}: is it the airgap bundle?")
 
 
-def _listed(member: Member, prefix: str) -> Listed:
+def _listed(member: Member, selection: Selection) -> Listed:
     if member.fault is not None:
         raise member.fault
     files = _read_files(member, 0)
-    if INDEX not in files:
-        return _docker_listed(member, files, prefix)
-    layout = read_layout(files)
+    listed = (
+        _oci_listed(member, files, selection) if INDEX in files else _docker_listed(member, files, selection.prefix)
+    )
+    is_for_others = bool(selection.platforms) and select(files, selection).is_excluded
+    return replace(listed, is_wanted=selection.admits(listed.reference) and not is_for_others)
+
+
+def _oci_listed(member: Member, files: Mapping[str, bytes], selection: Selection) -> Listed:
+    layout = read_layout(files, selection)
     root = layout.manifests[layout.root]
     platforms = sorted(
         {child.platform for each in layout.manifests.values() for child in each.children if child.platform}
     )
-    reference = reference_for(member.path, layout.versions, prefix)
+    reference = reference_for(member.path, layout.versions, selection.prefix)
     return Listed(member.path, member.content.size, _kind(root), reference, tuple(platforms))
 
 
@@ -129,7 +140,7 @@ def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
         head = entry.content.read(1)
         if name.endswith(".json") or (is_blob(name) and (head == b"{" or entry.content.size <= blob_limit)):
             files[name] = head + entry.content.read(entry.content.size)
-            held += len(files[name])
+            held += ENTRY + len(files[name])
         if held > _CHART_LIMIT:
             raise MemberInvalid(f"its documents have more than {_CHART_LIMIT} bytes")
     return files

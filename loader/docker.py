@@ -9,8 +9,8 @@ from pathlib import Path
 
 from isal import igzip
 
+from loader.archive import Archive
 from loader.errors import MemberInvalid
-from loader.ingest import Archive
 from loader.rawfile import CHUNK
 from loader.stream import DAMAGE
 from registry.oci.descriptor import Descriptor, as_list, as_object

@@ -3,13 +3,14 @@
 Failure
 └── LoaderError
     ├── BundleInvalid        the file as a whole: nothing more can be read from it
-    │   ├── PlatformMissing  no image in it is for a platform that is wanted
+    │   ├── PlatformMissing  no image in it is for a platform that is wanted: the others are loaded
     │   ├── BundleMissing    exit code 2: there is none, or it cannot be opened
     │   └── BundleTruncated  it ends before it should
     ├── Untrusted            nothing of the bundle is served
     │   ├── KeyUnusable      exit code 2: no public key is where one was named
     │   └── SignatureInvalid there is no signature, or it is not one of these bytes by that key
     ├── WorkerKilled         exit code 4: a process of the pool is gone
+    ├── JournalForeign       never ends a load: what is remembered of the bundle was written by another version
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
         └── MemberTruncated  the archive ends before it should
 """
@@ -59,6 +60,10 @@ class WorkerKilled(LoaderError):
     """A process of the pool was killed."""
 
     exit_code: ClassVar[int] = 4
+
+
+class JournalForeign(LoaderError):
+    """What an earlier load remembers of the bundle was written by another version."""
 
 
 class MemberInvalid(LoaderError):

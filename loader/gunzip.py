@@ -27,6 +27,7 @@ class Gunzip:
 
     def __init__(self, file: RawFile, start: Checkpoint | None = None) -> None:
         _keep_memory()
+        self._is_piped = file.size is None
         self._inflation = Inflation(file, start, min(_THREADS, len(os.sched_getaffinity(0))))
         self._queue: Queue[bytes | Exception] = Queue(_AHEAD)
         self._stopped = threading.Event()
@@ -59,12 +60,11 @@ class Gunzip:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Let the threads end; the file is left open."""
+        """Let the threads end; the file is left open. They are not waited for where they may wait for a pipe."""
         self._stopped.set()
-        while self._thread.is_alive():
+        while self._thread.is_alive() and not self._is_piped:
             with suppress(Empty):
                 self._queue.get(timeout=_PAUSE)
-        self._thread.join()
 
     def _fetch(self) -> bool:
         if self._ended:

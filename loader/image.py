@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from loader.archive import Archive
 from loader.docker import convert
 from loader.errors import MemberInvalid
-from loader.ingest import Archive
 from loader.layout import INDEX, blob_documents, read_layout
 from loader.naming import reference_for
 from loader.selection import Selection
@@ -27,10 +27,12 @@ class Content:
     documents: dict[Digest, bytes]
     blobs: dict[Digest, StoredBlob]
     versions: Collection[str]
+    brought: set[Digest]
+    """Those of its blobs that the store did not have before."""
 
 
 def assemble(archive: Archive, store: Store, selection: Selection) -> Image:
-    """The image that a settled archive holds, under the name its path gives.
+    """The image that a settled archive holds, under the name its path gives; what of it is written counts as brought.
 
     Raises:
         MemberInvalid: it is no image, not one image, incomplete, or its path is no name.
@@ -49,7 +51,9 @@ def assemble(archive: Archive, store: Store, selection: Selection) -> Image:
 def _oci(archive: Archive, selection: Selection) -> Content:
     layout = read_layout(archive.documents, selection)
     blobs = {blob.result().digest: blob.result() for blob in archive.blobs.values()}
-    return Content(layout.root, layout.manifests, blob_documents(archive.documents), blobs, layout.versions)
+    return Content(
+        layout.root, layout.manifests, blob_documents(archive.documents), blobs, layout.versions, archive.brought
+    )
 
 
 def _docker(archive: Archive, store: Store) -> Content:
@@ -59,7 +63,7 @@ def _docker(archive: Archive, store: Store) -> Content:
     digest = Digest.of(converted.manifest.body)
     documents = {Digest.of(converted.config): converted.config}
     blobs = {layer.digest: layer for layer in converted.layers}
-    return Content(digest, {digest: converted.manifest}, documents, blobs, converted.tags)
+    return Content(digest, {digest: converted.manifest}, documents, blobs, converted.tags, archive.brought)
 
 
 def _blobs(needed: Iterable[Descriptor], content: Content, store: Store) -> tuple[StoredBlob, ...]:
@@ -87,21 +91,17 @@ def blobs_missing(missing: Sequence[Descriptor], elsewhere: str) -> MemberInvali
 
 def _blob(descriptor: Descriptor, content: Content, store: Store) -> StoredBlob | None:
     """The blob that a descriptor asks for, of exactly its size; None where neither archive nor store has it."""
-    blob = content.blobs.get(descriptor.digest)
+    blob = content.blobs.get(descriptor.digest) or store.find_blob(descriptor.digest)
     if blob is None and descriptor.digest in content.documents:
-        blob = _write(descriptor.digest, content.documents[descriptor.digest], store)
-    if blob is None:
-        blob = store.find_blob(descriptor.digest)
+        blob = _write(descriptor.digest, content, store)
     if blob is not None and blob.size != descriptor.size:
         raise MemberInvalid(f"blob {blob.digest} has {blob.size} bytes, and {descriptor.size} were announced")
     return blob
 
 
-def _write(digest: Digest, body: bytes, store: Store) -> StoredBlob:
+def _write(digest: Digest, content: Content, store: Store) -> StoredBlob:
     """A document that a manifest uses as a blob, such as a config, becomes one."""
-    known = store.find_blob(digest)
-    if known is not None:
-        return known
+    content.brought.add(digest)
     with store.blobs.create(digest, prefix=LOAD_PREFIX) as writer:
-        writer.write(body)
+        writer.write(content.documents[digest])
         return writer.commit(digest, durable=False)

@@ -4,9 +4,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from loader.archive import ENTRY, Archive, Blob
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
 from loader.platforms import select
@@ -17,56 +18,16 @@ from loader.source import Member
 from loader.stream import Window
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid, OCIError, SizeInvalid
+from registry.oci.errors import OCIError, SizeInvalid
 from registry.oci.manifest import SIZE_LIMIT
-from registry.storage.blobs import StoredBlob
 from registry.storage.errors import StorageFull
 from registry.storage.store import Store
 from registry.storage.uploads import LOAD_PREFIX, UploadFile
 
-# Documents of one archive are held in memory; a real one has a few hundred kilobytes of them.
-_DOCUMENTS_LIMIT = 64 * 1024 * 1024
 # Blobs that wait to be hashed lie in the page cache; with more of them it would spill and be read back.
 _WAITING_LIMIT = 512 * 1024 * 1024
 _LAYER_NAME = re.compile(r"([0-9a-f]{64})\.tar")
 _LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-
-Blob = Future[StoredBlob]
-
-
-@dataclass(slots=True)
-class Archive:
-    """What one archive holds, by the names its tar gives; blobs may still be on their way."""
-
-    path: str
-    size: int
-    documents: dict[str, bytes] = field(default_factory=dict)
-    blobs: dict[str, Blob] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    held: int = 0
-    """Bytes of documents."""
-    fault: MemberInvalid | OCIError | None = None
-    is_excluded: bool = False
-    """It is not wanted, by its name or for its platform."""
-    end: int = 0
-    """Where the next member begins in the bundle's tar."""
-
-    @property
-    def is_settled(self) -> bool:
-        return all(blob.done() for blob in self.blobs.values())
-
-    def settle(self) -> None:
-        """Wait for the blobs; the first that failed becomes the archive's fault.
-
-        Raises:
-            StorageError: the disk refuses: no other archive would fare better.
-            WorkerKilled: a process of the pool was.
-        """
-        for name, blob in self.blobs.items():
-            try:
-                blob.result()
-            except (MemberInvalid, OCIError) as error:
-                self.fault = self.fault or MemberInvalid(f"{name}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +52,7 @@ class Ingest:
         self._pool = pool
         self._go_on = go_on
         self._selection = selection
-        self.platforms: set[str] = set()
-        """For which there are images in what was read, if some platforms are selected."""
         self._held: list[_Held] = []
-        self.brought: set[Digest] = set()
-        """Blobs that the store did not have, as far as the archives name them."""
         self._seen: dict[Digest, Blob] = {}
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
@@ -145,8 +102,7 @@ class Ingest:
         if not self._selection.platforms:
             return
         wanted = select(archive.documents, self._selection)
-        self.platforms |= wanted.there
-        archive.is_excluded = wanted.is_excluded
+        archive.platforms, archive.is_excluded = wanted.there, wanted.is_excluded
         while self._held:
             held = self._held[-1]
             known = self._known(held.digest) if held.digest else None
@@ -172,12 +128,13 @@ class Ingest:
         blob = archive.blobs[held.name] = held.begin()
         if held.digest is not None:
             self._seen[held.digest] = blob
-            self.brought.add(held.digest)
+            archive.brought.add(held.digest)
         self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:
         for entry in read_entries(content, MemberTruncated("the archive ends in the middle of a file")):
             self._go_on()
+            archive.hold(ENTRY)
             name = entry.name.removeprefix("./")
             if entry.kind is Kind.LINK:
                 archive.links[name] = entry.target
@@ -187,7 +144,7 @@ class Ingest:
     def _take(self, entry: Entry, name: str, archive: Archive) -> None:
         """`blobs/<algorithm>/<hex>`, `*.json` and a docker-archive's layers; nothing else is of use."""
         if name.endswith(".json"):
-            archive.documents[name] = _read_document(b"", entry.content, archive)
+            archive.read_document(name, b"", entry.content)
         elif is_blob(name):
             self._take_blob(entry, name, archive)
         elif name.endswith(_LAYER_SUFFIXES):
@@ -199,18 +156,16 @@ class Ingest:
 
     def _take_blob(self, entry: Entry, name: str, archive: Archive) -> None:
         digest = blob_digest(name)
+        extent = entry.content.extent(entry.content.size)
+        head = entry.content.read(1) if entry.content.size <= SIZE_LIMIT else b""
+        if head == b"{":  # also where the store has it: what it says decides on the name, and on the platform
+            archive.read_document(name, head, entry.content, digest)
+            return
         known = self._known(digest)
         if known is not None:
             archive.blobs[name] = known
             if known.result().size != entry.content.size:
                 raise SizeInvalid(f"{digest} has {entry.content.size} bytes here, and {known.result().size} elsewhere")
-            return
-        extent = entry.content.extent(entry.content.size)
-        head = entry.content.read(1)
-        if head == b"{" and entry.content.size <= SIZE_LIMIT:
-            archive.documents[name] = _read_document(head, entry.content, archive)
-            if Digest.of(archive.documents[name], digest.algorithm) != digest:
-                raise DigestInvalid(f"{name} does not hash to its name")
         elif extent is not None:
             self._hold(self._held_extent(name, extent, digest), archive)
         else:
@@ -267,15 +222,6 @@ class Ingest:
             oldest, oldest_size = self._backlog.popleft()
             wait([oldest])
             self._backlog_size -= oldest_size
-
-
-def _read_document(head: bytes, content: Window, archive: Archive) -> bytes:
-    if content.size > SIZE_LIMIT:
-        raise MemberInvalid(f"a document of {content.size} bytes is more than the {SIZE_LIMIT} that are taken")
-    archive.held += content.size
-    if archive.held > _DOCUMENTS_LIMIT:
-        raise MemberInvalid(f"its documents have more than the {_DOCUMENTS_LIMIT} bytes that are taken")
-    return head + content.read(content.size)
 
 
 def _settled(archive: Archive) -> Archive:

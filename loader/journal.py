@@ -2,6 +2,7 @@
 
 A next load relies on it without reading the bundle, so what it may rely on is decided here, in `recall`:
 
+- It has to be of the form that is written here; of another version's nothing is read.
 - The bundle has to be the same by its size, by samples of its content, and by what the file system says of it.
 - All that its images need has to be in the store still.
 - With a signature to check, a finished journal counts only if its load checked this very signature with this very
@@ -13,10 +14,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Self
+from typing import Final, Self
 
 from loader.candidate import Candidate
 from loader.checkpoint import Checkpoint
+from loader.errors import JournalForeign
 from loader.identity import Identity, Stamp
 from loader.signature import Proof
 from loader.source import Source
@@ -26,6 +28,7 @@ from registry.storage.store import Store
 # What waits to be written, in bytes: a checkpoint of a bundle comes every 64 MiB only.
 _PENDING = 8 * 1024 * 1024
 _BATCH = 64
+_FORM: Final = 2  # of heads and rows; whoever changes what either holds counts it up
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,18 @@ class Head:
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self | None:
-        """What `to_json` made this of; None of a journal that only began."""
+        """What `to_json` made this of; None of a journal that only began.
+
+        Raises:
+            JournalForeign: another version's made it.
+        """
         if "stamp" not in document:
             return None
+        if document.get("form") != _FORM:
+            raise JournalForeign(
+                "an earlier load of the bundle was by another version of k0rdentd, and is not gone on with: "
+                "this one reads the bundle from its beginning"
+            )
         checkpoint, proof = document["checkpoint"], document["proof"]
         return cls(
             Stamp(**document["stamp"]),  # type: ignore[arg-type]
@@ -59,13 +71,16 @@ class Head:
     def to_json(self) -> dict[str, object]:
         """For the index."""
         checkpoint = None if self.checkpoint is None else self.checkpoint.to_json()
-        return asdict(replace(self, checkpoint=None)) | {"checkpoint": checkpoint}
+        return asdict(replace(self, checkpoint=None)) | {"checkpoint": checkpoint, "form": _FORM}
 
 
 def recall(store: Store, identity: Identity, check: Proof | None) -> Head | None:
     """What an earlier load of this bundle has done, if this one can rely on it.
 
     `check` is what this load is to prove, its SHA-256 apart, which only reading the file tells.
+
+    Raises:
+        JournalForeign: it was of another version, and left nothing to be relied on.
     """
     document = Journals(store.index).head(identity.key)
     head = None if document is None else Head.from_json(document)

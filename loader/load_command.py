@@ -1,13 +1,53 @@
 """How the command line of `k0rdentd load` is read: with `--to` it is that of `k0rdentd bundle push`."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from loader.selection import Selection, is_platform
+
 report_option = click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here, as JSON."
 )
+
+
+def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not is_platform(value):
+            raise click.BadParameter(f"{value!r} is not of the form linux/amd64 or linux/arm/v7")
+    return tuple(sorted(set(values)))
+
+
+_SELECTION_OPTIONS = (
+    click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag."),
+    click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository."),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        callback=_platforms,
+        metavar="OS/ARCH[/VARIANT]",
+        help="Of images for several platforms load only this one; may repeat.  [default: all]",
+    ),
+)
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--include` to `--platform`, for a command that takes a `selection`."""
+
+    @wraps(command)
+    def wrapped(
+        *, include: tuple[str, ...], exclude: tuple[str, ...], prefix: str, platforms: tuple[str, ...], **rest: object
+    ) -> object:
+        return command(selection=Selection(include, exclude, prefix, platforms), **rest)
+
+    for option in reversed(_SELECTION_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 class LoadCommand(click.Command):

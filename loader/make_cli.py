@@ -56,7 +56,9 @@ def repack(bundle: Path, out: Path) -> None:
             continue
         count, size = count + 1, size + member.size
     seconds = time.monotonic() - started
-    click.echo(f"{count} files in {out}: {human(size)} in {seconds:.1f} s ({size / seconds / 1e6:.0f} MB/s)")
+    click.echo(
+        f"{count} files in {printable(str(out))}: {human(size)} in {seconds:.1f} s ({size / seconds / 1e6:.0f} MB/s)"
+    )
 
 
 @click.command()
@@ -94,7 +96,7 @@ def create(
             click.echo(f"[{number}/{len(images)}] {made.reference} {human(made.size)}{saved}")
             count, size, left_out = number, size + made.size, left_out + made.left_out
     without = f", {human(left_out)} that the receipt lists left out" if since is not None else ""
-    click.echo(f"{count} images and charts in {out}: {human(size)}{without}")
+    click.echo(f"{count} images and charts in {printable(str(out))}: {human(size)}{without}")
 
 
 @click.command()

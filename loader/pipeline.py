@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
+from loader.candidate import Candidate
 from loader.config import LoadSettings
-from loader.errors import BundleInvalid, PlatformMissing, SignatureInvalid, Untrusted
+from loader.errors import BundleInvalid, JournalForeign, PlatformMissing, SignatureInvalid, Untrusted
 from loader.identity import Identity, identify
 from loader.ingest import Ingest
 from loader.journal import Head, Journal, recall
@@ -22,7 +23,7 @@ from loader.survey import survey
 from registry.storage.errors import StorageError
 from registry.storage.loads import load_state
 from registry.storage.store import Store
-from registry.text import printable
+from registry.text import encodable, printable
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class Load:
     store: Store
     report: Report = field(init=False)
     pace: Pace = field(init=False)
+    notes: list[str] = field(default_factory=list)
+    """What an operator should know meanwhile, oldest first; whoever tells it takes it out."""
     _interrupted: bool = False
     _check: Check | None = None
     _proof: Proof | None = None
@@ -42,12 +45,13 @@ class Load:
         bundle = self.settings.bundle
         name = "standard input" if self.source.is_piped else str(bundle.resolve())
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        self.report = Report(name, Origin(bundle.name, self.source.size, begun))
+        self.report = Report(name, Origin(encodable(bundle.name), self.source.size, begun))
         self.pace = Pace(self.source, self.report)
 
     def interrupt(self) -> None:
         """Let `outcomes()` raise KeyboardInterrupt where that is safe, which it is not inside of a lock of Python's."""
         self._interrupted = True
+        self.source.interrupt()
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each member's outcome as soon as it is certain; an image is served from then on.
@@ -57,7 +61,6 @@ class Load:
         Raises:
             Untrusted: the signature does not hold. No image has a name by this load.
             BundleInvalid: the bundle cannot be read on, or holds no image at all.
-            PlatformMissing: no image in it is for a platform that is wanted; what is for none was loaded.
             StorageBusy: another load into this store is running.
             StorageFull: the disk is too small, or became full. Images given out stay.
             KeyboardInterrupt: after `interrupt()`.
@@ -73,7 +76,21 @@ class Load:
                 with suppress(StorageError):  # a full disk must not hide what went wrong
                     self._remember("interrupted")
                 raise
-            self._remember("failed" if self.report.failures else "loaded")
+            self._remember("failed" if self.report.failures or self._missing else "loaded")
+
+    def require_platforms(self) -> None:
+        """That there was something for every platform that is wanted, if there was anything for any.
+
+        Raises:
+            PlatformMissing: there was not. All else was loaded.
+        """
+        if self._missing:
+            wanted, there = ", ".join(self._missing), printable(", ".join(sorted(self.report.platforms)))
+            raise PlatformMissing(f"no image in {self.source.path} is for {wanted}: it has images for {there}")
+
+    @property
+    def _missing(self) -> tuple[str, ...]:
+        return self.settings.selection.missing(self.report.platforms) if self.report.platforms else ()
 
     def _load(self) -> Iterator[Outcome]:
         """From where an earlier load left off, if this one can rely on that, to the end."""
@@ -96,7 +113,11 @@ class Load:
         """What this load need not read."""
         if identity is None or self.settings.force:
             return None
-        known = recall(self.store, identity, self._check.claim if self._check else None)
+        try:
+            known = recall(self.store, identity, self._check.claim if self._check else None)
+        except JournalForeign as error:
+            self.notes.append(str(error))
+            return None
         if known is None or known.checkpoint is None or self.source.resume(known.checkpoint, known.end):
             return known
         return None
@@ -116,25 +137,21 @@ class Load:
         self._remember("loading")
         prove = self._prover()
         with Pool(self.store.blobs, self.settings.jobs) as pool:
-            ingest = Ingest(self.store, pool, self._go_on, self.settings.selection)
-            publisher = replace(publisher, brought=ingest.brought)
-            archives = ingest.archives(self.source.members())
-            batches = chain(publisher.journal.known(), durable(archives, self.store, self.settings.selection))
+            selection = self.settings.selection
+            archives = Ingest(self.store, pool, self._go_on, selection).archives(self.source.members())
+            candidates = (Candidate.of(archive, self.store, selection) for archive in archives)
+            batches = chain(publisher.journal.known(), durable(candidates, self.store.blobs))
             try:
                 yield from publisher.publish(batches) if prove is None else publisher.publish_proven(batches, prove)
             except Untrusted:
                 publisher.journal.forget()
                 raise
+            except BundleInvalid:
+                self._go_on()  # a pipe cannot be read on after an interruption
+                raise
         if not self.report.members:
             raise BundleInvalid(f"{self.source.path} holds no image or chart: is it the airgap bundle?")
-        if known is None and ingest.platforms and not any(map(self.settings.selection.wants, ingest.platforms)):
-            publisher.journal.forget()
-            raise self._platform_missing(ingest.platforms)
         publisher.journal.finish(self._proof)
-
-    def _platform_missing(self, there: set[str]) -> PlatformMissing:
-        wanted, found = ", ".join(self.settings.selection.platforms), printable(", ".join(sorted(there)))
-        return PlatformMissing(f"no image in {self.source.path} is for {wanted}: it has images for {found}")
 
     def _prover(self) -> Callable[[], None] | None:
         """What raises Untrusted unless the bundle, hashed from now on, is what its signer signed."""

@@ -1,10 +1,10 @@
 """What of an archive is for the selected platforms, known as soon as its documents are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loader.layout import INDEX, Layout, blob_documents, read_layout
-from loader.selection import Selection
+from loader.selection import Selection, is_platform
 from registry.oci.descriptor import as_list, as_object, text_field
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
@@ -18,12 +18,13 @@ class Wanted:
 
     blobs: frozenset[Digest] | None
     there: frozenset[str]
-    """The platforms for which the archive has an image, wanted or not; none of a chart."""
+    """The platforms for which the archive has an image, wanted or not, in so far as they are to be told."""
     is_excluded: bool = False
 
 
 # What BuildKit says of an attestation in an index.
 _ATTESTATION = "unknown/unknown"
+_TOLD, _LONGEST = 16, 64
 
 
 def select(documents: Mapping[str, bytes], selection: Selection) -> Wanted:
@@ -36,7 +37,7 @@ def select(documents: Mapping[str, bytes], selection: Selection) -> Wanted:
     if INDEX in documents:
         return _select_layout(read_layout(documents, selection), blob_documents(documents), selection)
     platform = _docker_platform(documents)
-    there = frozenset(filter(None, [platform]))
+    there = _told((platform,), selection)
     return Wanted(None, there) if selection.wants(platform) else Wanted(frozenset(), there, is_excluded=True)
 
 
@@ -48,12 +49,20 @@ def _select_layout(layout: Layout, documents: Mapping[Digest, bytes], selection:
         if manifest.config is not None and manifest.config.media_type in IMAGE_CONFIGS
     }
     listed = [child.platform for manifest in manifests for child in manifest.children]
-    there = frozenset(each for each in (*own.values(), *listed) if each and each != _ATTESTATION)
+    there = _told((*own.values(), *listed), selection)
     root = layout.manifests[layout.root]
     is_other = layout.root in own and not selection.wants(own[layout.root])
     if is_other or (root.manifests and all(manifest.config is None for manifest in manifests)):
         return Wanted(frozenset(), there, is_excluded=True)
     return Wanted(frozenset(blob.digest for manifest in manifests for blob in manifest.blobs), there)
+
+
+def _told(platforms: Iterable[str | None], selection: Selection) -> frozenset[str]:
+    """Those of them that are wanted, and a few of the others: whoever made the archive may have written anything."""
+    found = {each for each in platforms if each and each != _ATTESTATION}
+    missing = selection.missing(found)
+    others = sorted(each for each in found if len(each) < _LONGEST and is_platform(each))
+    return frozenset((*(each for each in selection.platforms if each not in missing), *others[:_TOLD]))
 
 
 def _docker_platform(documents: Mapping[str, bytes]) -> str | None:

@@ -152,14 +152,26 @@ def _adopt(root: Root, path: Path, expected: Digest | None, size: int) -> Stored
 
 
 def _copy(blobs: BlobStore, extent: Extent, expected: Digest | None) -> StoredBlob:
-    with extent.path.open("rb", buffering=0) as source, blobs.create(expected, prefix=LOAD_PREFIX) as writer:
+    with _opened(extent.path) as source, blobs.create(expected, prefix=LOAD_PREFIX) as writer:
         buffer = memoryview(bytearray(CHUNK))
         left = extent.size
         while left:
-            count = _read(source.fileno(), buffer[:left], extent.offset + extent.size - left, extent.path)
+            count = _read(source, buffer[:left], extent.offset + extent.size - left, extent.path)
             writer.write(buffer[:count])
             left -= count
         return writer.commit(expected, extent.size, durable=False)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MemberInvalid(f"cannot open {path}: {error.strerror}") from error
+    try:
+        yield source
+    finally:
+        os.close(source)
 
 
 def _read(source: int, buffer: memoryview, offset: int, path: Path) -> int:

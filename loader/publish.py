@@ -1,19 +1,17 @@
 """Archives become images that clients see: bytes durable first, then the names."""
 
 from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from loader.candidate import Candidate
 from loader.errors import BundleInvalid
-from loader.ingest import Archive
 from loader.journal import Journal
 from loader.report import Outcome, Report, Status
-from loader.selection import Selection
 from loader.source import Source
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
+from registry.storage.blobs import BlobStore
 from registry.storage.errors import BlobGone, StorageFull
 from registry.storage.explain import confirm
 from registry.storage.store import Store
@@ -30,8 +28,7 @@ class Publisher:
     source: Source
     journal: Journal
     report: Report
-    brought: AbstractSet[Digest] = frozenset()
-    """Blobs that this load has written, growing as it reads."""
+    _brought: set[Digest] = field(default_factory=set)
     _loaded: set[Reference] = field(default_factory=set)
     _present: list[tuple[Reference, Digest]] = field(default_factory=list)
 
@@ -81,6 +78,7 @@ class Publisher:
         candidates = list(batch)
         images = [candidate.image for candidate in candidates if candidate.image is not None]
         for candidate in candidates:
+            self._brought.update(candidate.brought)
             self.report.read(candidate.size, is_wanted=candidate.image is not None)
         blobs = [blob for image in images for blob in image.blobs]
         self.store.loads.keep_blobs(blobs, self.report.bundle, self.report.state("loading"))
@@ -91,8 +89,10 @@ class Publisher:
                 yield _outcome(candidate, Status.READ)
 
     def _name(self, candidate: Candidate) -> Outcome:
+        self._brought.update(candidate.brought)
         outcome = _outcome(candidate, self._status(candidate))
         self.report.add(outcome)
+        self.report.platforms |= candidate.platforms
         if candidate.image is not None and outcome.status is Status.LOADED:
             self._loaded.add(candidate.image.reference)
             try:
@@ -119,12 +119,12 @@ class Publisher:
         if not self.store.has_image(candidate.image):
             return Status.LOADED
         is_new = candidate.image.reference in self._loaded
-        is_mended = not is_new and any(blob.digest in self.brought for blob in candidate.image.blobs)
+        is_mended = not is_new and any(blob.digest in self._brought for blob in candidate.image.blobs)
         return Status.MENDED if is_mended else Status.PRESENT
 
 
-def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> Iterator[list[Candidate]]:
-    """Batches of candidates of which every blob is on the disk.
+def durable(candidates: Iterable[Candidate], blobs: BlobStore) -> Iterator[list[Candidate]]:
+    """Batches of candidates, every blob of which is on the disk.
 
     One batch is made durable by one system call while the next one is read; how large a batch
     gets is for the disk to say, within bounds.
@@ -136,20 +136,20 @@ def durable(archives: Iterable[Archive], store: Store, selection: Selection) -> 
     reading: list[Candidate] = []
     fault: BundleInvalid | StorageFull | None = None
     with ThreadPoolExecutor(1, "syncfs") as background:
-        sync = background.submit(store.blobs.sync)
+        sync = background.submit(blobs.sync)
         try:
-            for archive in archives:
-                reading.append(Candidate.of(archive, store, selection))
+            for candidate in candidates:
+                reading.append(candidate)
                 if sync.done() or len(reading) == _BATCH:
                     sync.result()
                     yield syncing
                     syncing, reading = reading, []
-                    sync = background.submit(store.blobs.sync)
+                    sync = background.submit(blobs.sync)
         except (BundleInvalid, StorageFull) as error:
             fault = error
         sync.result()
         yield syncing
-    store.blobs.sync()
+    blobs.sync()
     yield reading
     if fault is not None:
         raise fault

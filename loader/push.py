@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from loader.archive import ENTRY, Archive
 from loader.delivery import Delivery
 from loader.docker import convert
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.image import blobs_missing
-from loader.ingest import Archive
 from loader.layout import INDEX, blob_digest, blob_documents, children_first, is_blob, read_layout
 from loader.naming import possible_references, reference_for
 from loader.rawfile import CHUNK, Extent
@@ -24,7 +24,7 @@ from loader.spool import Bytes, Document, Spool, SpoolFailed, Stretch, scratch
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid, OCIError, SizeInvalid
+from registry.oci.errors import OCIError, SizeInvalid
 from registry.oci.manifest import SIZE_LIMIT, Manifest
 from registry.oci.mediatype import OCTET_STREAM
 from registry.oci.reference import RepositoryName
@@ -38,7 +38,6 @@ from registry.transfer.tree import Tree
 
 T = TypeVar("T")
 
-_DOCUMENTS_LIMIT = 64 * 1024 * 1024
 _LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _AHEAD = 4  # archives that are read for each one that is being pushed
 
@@ -190,6 +189,7 @@ class _Reader:
     def _read_entries(self, member: Member, pending: _Pending) -> None:
         for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
             self._endurance.check()
+            pending.archive.hold(ENTRY)
             name = entry.name.removeprefix("./")
             if entry.kind is Kind.LINK:
                 pending.archive.links[name] = entry.target
@@ -198,7 +198,7 @@ class _Reader:
 
     def _take(self, entry: Entry, name: str, pending: _Pending) -> None:
         if name.endswith(".json"):
-            pending.archive.documents[name] = _read_document(b"", entry, pending.archive)
+            pending.archive.read_document(name, b"", entry.content)
         elif is_blob(name):
             self._take_blob(entry, name, pending)
         elif name.endswith(_LAYER_SUFFIXES):
@@ -211,9 +211,7 @@ class _Reader:
         extent = entry.content.extent(size)
         head = entry.content.read(1)
         if head == b"{" and size <= SIZE_LIMIT:
-            body = pending.archive.documents[name] = _read_document(head, entry, pending.archive)
-            if Digest.of(body, digest.algorithm) != digest:
-                raise DigestInvalid(f"{name} does not hash to its name")
+            pending.archive.read_document(name, head, entry.content, digest)
             return
         blob, repository = Descriptor(OCTET_STREAM, digest, size), pending.repository
         if repository is not None and extent is None and self._delivery.is_there(repository, blob):
@@ -285,13 +283,6 @@ def _docker(pending: _Pending) -> _Image:
     root = Digest.of(converted.manifest.body)
     documents = {Digest.of(converted.config): converted.config}
     return _Image(root, {root: converted.manifest}, documents, converted.tags)
-
-
-def _read_document(head: bytes, entry: Entry, archive: Archive) -> bytes:
-    archive.held += entry.content.size
-    if entry.content.size > SIZE_LIMIT or archive.held > _DOCUMENTS_LIMIT:
-        raise MemberInvalid(f"its documents are too large: {entry.content.size} bytes, {archive.held} together")
-    return head + entry.content.read(entry.content.size)
 
 
 def _finished(value: T) -> Future[T]:

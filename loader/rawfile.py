@@ -1,13 +1,16 @@
 """The bytes of a bundle as they lie on a medium: a file, pieces of one, or what a pipe brings."""
 
+import errno
 import io
 import os
+import select
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, Self
 
 CHUNK: Final = 1024 * 1024
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -103,8 +106,33 @@ class Pipe:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._awaited: _Awaited | None = None
         self._head = b""
         self.position = 0
+
+    @classmethod
+    def of(cls, descriptor: int) -> Self:
+        """What comes through a descriptor, which stays open."""
+        awaited = _Awaited(descriptor)
+        pipe = cls(io.BufferedReader(awaited, _BUFFER))
+        pipe._awaited = awaited
+        return pipe
+
+    @classmethod
+    def standard_input(cls) -> Self:
+        """What is piped into this process.
+
+        Raises:
+            OSError: it is closed.
+        """
+        if sys.stdin is None:  # what has its number by now is something else
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return cls.of(sys.stdin.fileno())
+
+    def interrupt(self) -> None:
+        """Let a read that waits, and every later one, fail; also out of a signal's handler."""
+        if self._awaited is not None:
+            self._awaited.interrupt()
 
     def head(self, count: int) -> bytes:
         """Its first bytes, which `read` gives again."""
@@ -136,7 +164,35 @@ class Pipe:
         return None
 
     def close(self) -> None:
-        """Whoever opened it closes it."""
+        """Whoever opened it closes it; nobody is to wait for it any more."""
+        self.interrupt()
+
+
+class _Awaited(io.RawIOBase):
+    """What a buffered reader needs, whose reads another thread can end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._interruption = os.eventfd(0)
+        self._poll = select.poll()
+        for each in (descriptor, self._interruption):
+            self._poll.register(each, select.POLLIN)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than any buffer
+        if any(ready == self._interruption for ready, _ in self._poll.poll()):
+            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+        return os.readv(self._descriptor, [buffer])
+
+    def interrupt(self) -> None:
+        os.eventfd_write(self._interruption, 1)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._interruption)
+        super().close()
 
 
 class _Pieces(io.RawIOBase):

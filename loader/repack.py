@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, MemberInvalid
+from loader.folder import files_in
 from loader.naming import below_root, bundle_stem, path_in_bundle
 from loader.packing import INDEX_NAME, Packing, RoomTooSmall, packing
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile
 from loader.stream import EMPTY, FileStream, Window, open_stream
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import PADDING, Entry, Kind, read_entries
 from registry.transfer.tarball import padded
 
-_TAR_PADDING = 64 * 1024  # tar fills its last record up
 _LEAST_ROOM = 64 * 1024
 # The vendor's bundle takes a byte of index for each 20 kB.
 _ROOM_SHARE = 4096
@@ -61,7 +61,7 @@ def _repack(bundle: Path, out: Path, room: int, size: int) -> Iterator[Repacked]
 def _add(entry: Entry, name: str, packed: Packing) -> Repacked | None:
     if entry.kind is Kind.DIRECTORY or entry.name == INDEX_NAME:
         return None
-    if entry.kind is Kind.OTHER:
+    if entry.kind in (Kind.OTHER, Kind.SPARSE):
         return Repacked(name, 0, f"it is a {entry.kind.value}")
     if entry.kind is Kind.LINK:
         packed.link(name, entry.target)
@@ -91,15 +91,13 @@ def _tar_entries(bundle: Path) -> Iterator[Entry]:
     truncated = BundleTruncated(f"{bundle} ends in the middle of a member: copy it anew")
     with closing(_open(bundle)) as file, open_stream(bundle, file) as stream:
         yield from read_entries(stream, truncated, end_marked=True)
-        if stream.skip(_TAR_PADDING) == _TAR_PADDING:
+        if stream.skip(PADDING) == PADDING:
             raise truncated
 
 
 def _directory_entries(bundle: Path) -> Iterator[Entry]:
-    for folder, folders, names in os.walk(bundle):
-        folders.sort()
-        for name in sorted(names):
-            yield from _file_entry(Path(folder, name), bundle)
+    for path in files_in(bundle):
+        yield from _file_entry(path, bundle)
 
 
 def _file_entry(path: Path, bundle: Path) -> Iterator[Entry]:
@@ -126,7 +124,7 @@ def _size(bundle: Path) -> int:
     try:
         if not bundle.is_dir():
             return sum(piece.stat().st_size for piece in find_pieces(bundle) or (bundle,))
-        return sum(path.lstat().st_size for path in bundle.rglob("*") if path.is_file())
+        return sum(path.lstat().st_size for path in files_in(bundle) if path.is_file())
     except OSError as error:
         raise BundleMissing(f"cannot open the bundle {bundle}: {error.strerror}") from error
 

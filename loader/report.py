@@ -103,6 +103,8 @@ class Report:
     waiting: int = 0
     """Bytes of members whose blobs it holds until the signature does, or did."""
     failures: list[Outcome] = field(default_factory=list)
+    platforms: set[str] = field(default_factory=set)
+    """For which the members have images, wanted or not, if some platforms are selected."""
 
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1

@@ -1,6 +1,7 @@
 """Which images of a bundle are wanted, of which platforms, and under which prefix."""
 
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from loader.errors import MemberInvalid
@@ -9,6 +10,7 @@ from registry.oci.descriptor import Descriptor
 from registry.oci.manifest import Manifest
 from registry.oci.reference import Reference
 from registry.selection import Globs
+from registry.text import encodable
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 _USUAL_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
@@ -28,13 +30,23 @@ class Selection(Globs):
     prefix: str = ""
     platforms: tuple[str, ...] = ()
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether something may be left out."""
+        return bool(self.include or self.exclude or self.platforms)
+
     def to_json(self) -> dict[str, object]:
         """All that decides what a bundle becomes."""
-        return asdict(self)
+        lists = {key: [encodable(each) for each in getattr(self, key)] for key in ("include", "exclude", "platforms")}
+        return {**asdict(self), **lists, "prefix": encodable(self.prefix)}
 
     def wants(self, platform: str | None) -> bool:
         """Whether content for this platform is wanted; what is for none is, such as a chart."""
         return not self.platforms or platform is None or any(_fits(wanted, platform) for wanted in self.platforms)
+
+    def missing(self, there: Collection[str]) -> tuple[str, ...]:
+        """The platforms that are selected, and are none of those that there are."""
+        return tuple(wanted for wanted in self.platforms if not any(_fits(wanted, platform) for platform in there))
 
     def children(self, manifest: Manifest) -> tuple[Descriptor, ...]:
         """The manifests of an index that are wanted; attestations go with the image that they are about."""

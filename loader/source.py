@@ -1,7 +1,5 @@
 """The members of a bundle, wherever it comes from: a tar, compressed, in pieces or piped, or a directory."""
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,15 +10,15 @@ from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
 from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.folder import files_in
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile, Pipe, RawFile
 from loader.stream import EMPTY, ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import PADDING, Entry, Kind, read_entries
 
 STANDARD_INPUT: Final = Path("-")
-_PADDING = 64 * 1024  # tar fills its last record up: 10 KiB by habit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,13 @@ class Source:
         self._strip = strip
         self._pieces = () if self.is_piped else find_pieces(path) or (path,)
         self._file: RawFile | None = None
+        self._pipe: Pipe | None = None
         self._hashed: HashedFile | None = None
         self._start: _Start | None = None
         self._stream: ByteStream | None = None
         try:
             if self.is_piped:
-                self._file = Pipe(sys.stdin.buffer)
+                self._file = self._pipe = Pipe.standard_input()
             elif not path.is_dir():
                 self._file = BundleFile(self._pieces)
         except OSError as error:
@@ -192,6 +191,11 @@ class Source:
         if self._file is not None:
             self._file.close()
 
+    def interrupt(self) -> None:
+        """Let nobody wait for a pipe any more: what reads it fails. Also out of a signal's handler."""
+        if self._pipe is not None:
+            self._pipe.interrupt()
+
     def _tar_members(self, file: RawFile) -> Iterator[Member]:
         begin = self._start.checkpoint if self._start else None
         done = self._start.end if self._start else 0
@@ -245,7 +249,7 @@ class Source:
             if entry.kind is not Kind.DIRECTORY and is_archive(entry.name):
                 yield entry
         # A file that was given its full length before its content looks like a tar that ends early.
-        if stream.skip(_PADDING) == _PADDING:
+        if stream.skip(PADDING) == PADDING:
             raise self._truncated
 
     def _directory_members(self) -> Iterator[Member]:
@@ -282,12 +286,9 @@ class Source:
 
     def _walk(self) -> Iterator[Path]:
         """Sorted, those first without which nothing starts."""
-        found = []
-        for folder, folders, names in os.walk(self.path):
-            folders.sort()
-            found += [Path(folder, name) for name in sorted(names) if is_archive(name)]
+        found = [path for path in files_in(self.path) if is_archive(path.name)]
         return iter(sorted(found, key=lambda path: rank(self._below_root(path.relative_to(self.path).as_posix()))))
 
 
 def _fault(entry: Entry) -> MemberInvalid | None:
-    return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}, not a file")
+    return None if entry.kind is Kind.FILE else MemberInvalid(f"it is a {entry.kind.value}")

@@ -1,19 +1,27 @@
-"""What is in a bundle that can be read anywhere, learnt from the headers of its tars alone."""
+"""What is in a bundle that can be read anywhere, learnt from the headers of its tars, and no more than is needed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import xxhash
 
+from loader.archive import ENTRY
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
+from loader.platforms import select
 from loader.selection import Selection
 from loader.source import Member, Source
+from loader.stream import Window
 from loader.tar import Kind, read_entries
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestInvalid
+from registry.oci.errors import DigestInvalid, OCIError
+from registry.oci.manifest import SIZE_LIMIT
 from registry.storage.store import Store
+
+_DOCUMENTS_LIMIT = 64 * 1024 * 1024  # of one archive, as for a load
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,32 @@ class Survey:
         return sum(lacking.values()) - left + self.others
 
 
+@dataclass(slots=True)
+class _Files:
+    """What a load may want of one member."""
+
+    blobs: dict[Digest, int] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    """Where platforms are selected."""
+    held: int = 0
+    """Bytes that these take."""
+    others: int = 0
+
+    def wanted(self, selection: Selection) -> Self:
+        """What it does want; nothing of a member that will fail."""
+        if not selection.platforms:
+            return self
+        try:
+            wanted = select(self.documents, selection)
+        except (MemberInvalid, OCIError):
+            return type(self)()
+        if wanted.blobs is None:
+            return self
+        return type(self)({digest: size for digest, size in self.blobs.items() if digest in wanted.blobs})
+
+
 def survey(source: Source, selection: Selection) -> Survey | None:
-    """All that the headers tell; None where only reading the whole bundle would."""
+    """All that the headers tell, and with selected platforms the documents; None where only reading it all would."""
     if not source.is_plain:
         return None
     checksum = xxhash.xxh3_128()
@@ -41,15 +73,37 @@ def survey(source: Source, selection: Selection) -> Survey | None:
     others = 0
     for member in _members(source):
         checksum.update(f"{member.path}\0{member.content.size}\0".encode("utf-8", "surrogateescape"))
-        is_wanted = selection.may_admit(member.path)
-        for name, size in _files(member):
-            checksum.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
-            digest = _digest(name)
-            if digest is not None and is_wanted:
-                blobs[digest] = size
-            elif is_wanted and not name.endswith(".json"):
-                others += size
+        files = _read(member, selection, checksum)
+        if selection.may_admit(member.path):
+            wanted = files.wanted(selection)
+            blobs |= wanted.blobs
+            others += wanted.others
     return Survey(checksum.digest(), blobs, others)
+
+
+def _read(member: Member, selection: Selection, checksum: xxhash.xxh3_128) -> _Files:
+    files = _Files()
+    if member.fault is None:
+        with suppress(MemberInvalid, BundleInvalid):
+            for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
+                if entry.kind is Kind.FILE and entry.content.size <= member.content.size:
+                    name = entry.name.removeprefix("./")
+                    checksum.update(f"{name}\0{entry.content.size}\0".encode("utf-8", "surrogateescape"))
+                    _add(name, entry.content, files, selection)
+    return files
+
+
+def _add(name: str, content: Window, files: _Files, selection: Selection) -> None:
+    digest = _digest(name)
+    if digest is not None:
+        files.blobs[digest] = content.size
+    elif not name.endswith(".json"):
+        files.others += content.size
+    if selection.platforms and content.size <= min(SIZE_LIMIT, _DOCUMENTS_LIMIT - files.held):
+        head = content.read(1)
+        if name.endswith(".json") or (digest is not None and head == b"{"):
+            files.documents[name] = head + content.read(content.size)
+            files.held += ENTRY + content.size
 
 
 def _members(source: Source) -> Iterator[Member]:
@@ -57,17 +111,6 @@ def _members(source: Source) -> Iterator[Member]:
     try:
         yield from source.members()
     except BundleInvalid:
-        return
-
-
-def _files(member: Member) -> Iterator[tuple[str, int]]:
-    if member.fault is not None:
-        return
-    try:
-        for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
-            if entry.kind is Kind.FILE and entry.content.size <= member.content.size:
-                yield entry.name.removeprefix("./"), entry.content.size
-    except (MemberInvalid, BundleInvalid):
         return
 
 

@@ -5,17 +5,24 @@ parsed by the standard library; the walk is ours, for it has to know where an en
 """
 
 import enum
+import posixpath
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from loader.errors import LoaderError, MemberInvalid
 from loader.stream import ByteStream, Window
+
+PADDING: Final = 1024 * 1024
+"""Behind its end a tar has less than this: it fills its last record up, of 10 KiB by habit, of 1 MiB on large tapes."""
 
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _DIGITS = 19  # more of them than any size needs
 _PAX_LIMIT = 1024 * 1024  # names and attributes of one entry
+_PAX_LENGTH = re.compile(rb"([0-9]{1,7}) ")
 _LARGEST = 1 << 50
 
 
@@ -25,6 +32,7 @@ class Kind(enum.Enum):
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
+    SPARSE = "sparse file, which is not taken: pack it anew without tar's --sparse"
     OTHER = "device or other special file"
 
 
@@ -35,7 +43,7 @@ class Entry:
     name: str
     kind: Kind
     target: str
-    """Where a link points, empty otherwise."""
+    """Where a link points, seen from the folder in which it is; empty otherwise."""
     content: Window
     mode: int = 0o644
     offset: int = 0
@@ -61,10 +69,13 @@ def read_entries(
     """
     overrides: dict[str, str] = {}
     offset = start
-    while (header := _read_header(stream, truncated, end_marked=end_marked)) is not None:
+    while (block := _read_block(stream, truncated, end_marked=end_marked)) is not None:
+        header = _header(block)
+        offset += _BLOCK
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            offset += _skip_map(block, stream, truncated)
         content = Window(stream, _size(header, overrides), truncated)
         padding = -content.size % _BLOCK
-        offset += _BLOCK
         if header.type in _EXTENSIONS:
             overrides |= _read_extension(header, content)
         elif header.type != tarfile.XGLTYPE:
@@ -84,10 +95,14 @@ _KINDS = {
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.SYMTYPE: Kind.LINK,
     tarfile.LNKTYPE: Kind.LINK,
+    tarfile.GNUTYPE_SPARSE: Kind.SPARSE,
 }
+# GNU tar manual, "Basic Tar Format": whether more of a sparse file's map follows its header, and a block of it.
+_IS_EXTENDED, _IS_EXTENDED_AGAIN = 482, 504
 
 
-def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> tarfile.TarInfo | None:
+def _read_block(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> bytes | None:
+    """A header's; None at the end."""
     block = stream.read(_BLOCK)
     if block == _ZEROS:
         if end_marked and stream.read(_BLOCK) != _ZEROS:
@@ -97,10 +112,25 @@ def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool
         return None
     if len(block) < _BLOCK:
         raise truncated
+    return block
+
+
+def _header(block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
         raise MemberInvalid(f"not a tar archive, or a damaged one ({error})") from error
+
+
+def _skip_map(header: bytes, stream: ByteStream, truncated: LoaderError) -> int:
+    """How many bytes stand between the header of a sparse file and what is not holes of it."""
+    size, is_extended = 0, header[_IS_EXTENDED]
+    while is_extended:
+        block = stream.read(_BLOCK)
+        if len(block) < _BLOCK:
+            raise truncated
+        size, is_extended = size + _BLOCK, block[_IS_EXTENDED_AGAIN]
+    return size
 
 
 def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
@@ -117,11 +147,15 @@ def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:
 
 
 def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str], offset: int) -> Entry:
+    is_sparse = any(key.startswith("GNU.sparse.") for key in overrides)  # a file's bytes are not its content then
+    name = overrides.get("GNU.sparse.name", overrides.get("path", header.name))
+    target = overrides.get("linkpath", header.linkname)
+    if header.type == tarfile.LNKTYPE:  # a hard link's is seen from the root of the tar
+        target = posixpath.relpath(f"/{target}", f"/{posixpath.dirname(name)}")
     return Entry(
-        name=overrides.get("path", header.name),
-        # Sparse files of either dialect are special: their bytes are not their content.
-        kind=Kind.OTHER if "GNU.sparse.major" in overrides else _KINDS.get(header.type, Kind.OTHER),
-        target=overrides.get("linkpath", header.linkname),
+        name=name,
+        kind=Kind.SPARSE if is_sparse else _KINDS.get(header.type, Kind.OTHER),
+        target=target,
         content=content,
         mode=header.mode & 0o777,
         offset=offset,
@@ -142,14 +176,15 @@ def _read_extension(header: tarfile.TarInfo, content: Window) -> dict[str, str]:
 def _parse_pax(records: bytes) -> dict[str, str]:
     """Records of the form `<length> <key>=<value>` and a line break, the length counting all of it."""
     attributes = {}
-    while records:
-        digits, space, _ = records.partition(b" ")
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        key, equals, value = records[len(digits) + 1 : length].partition(b"=")
-        if not space or not equals or length > len(records) or not value.endswith(b"\n"):
+    at = 0
+    while at < len(records):
+        length = _PAX_LENGTH.match(records, at)
+        end = at + int(length[1]) if length else 0
+        key, equals, value = records[length.end() if length else 0 : end].partition(b"=")
+        if not equals or end > len(records) or not value.endswith(b"\n"):
             raise MemberInvalid("the pax attributes of an entry are damaged")
         attributes[_text(key)] = _text(value[:-1])
-        records = records[length:]
+        at = end
     return attributes
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gzip import BadGzipFile
 from typing import Final
 
-from isal import igzip_lib
+from isal import igzip_lib, isal_zlib
 
 from loader import deflate
 from loader.deflate import decompressor
@@ -108,7 +108,11 @@ class Unpacker:
 
 
 def _header_size(packed: bytes) -> int | None:
-    """How long the header at the beginning is; None if more has to come to tell."""
+    """How long the header at the beginning is; None if more has to come to tell.
+
+    Raises:
+        BadGzipFile: there is none, or it does not match its checksum.
+    """
     if not GZIP_MAGIC.startswith(packed[:2]) or packed[2:3] not in (b"", bytes((_DEFLATE,))):
         raise BadGzipFile("something that is not gzip stands where a member was to begin")
     flags, at = int.from_bytes(packed[3:4]), _HEADER
@@ -117,9 +121,11 @@ def _header_size(packed: bytes) -> int | None:
     for flag in (_FNAME, _FCOMMENT):
         if flags & flag:
             at = packed.find(b"\0", at) + 1 or len(packed) + 1
-    at += 2 if flags & _FHCRC else 0
-    if at <= len(packed):
-        return at
+    end = at + (2 if flags & _FHCRC else 0)
+    if end <= len(packed):
+        if end > at and int.from_bytes(packed[at:end], "little") != isal_zlib.crc32(packed[:at]) & 0xFFFF:
+            raise BadGzipFile("the header of a member does not match its checksum")
+        return end
     if len(packed) > _HEADER_LIMIT:
         raise BadGzipFile("the header of a member does not end")
     return None

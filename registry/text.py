@@ -1,6 +1,11 @@
 """What strangers send, made harmless to show."""
 
 
+def encodable(text: str) -> str:
+    """As UTF-8 has it: bytes of a path that are none are spelled out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def printable(text: str, limit: int = 400) -> str:
     """Fit for a terminal and a log: one line, nothing invisible, not endless."""
     shown = text if len(text) <= limit else f"{text[:limit]}…"

@@ -38,8 +38,9 @@ def has_completed_load(snapshot: Snapshot, bundle: str) -> bool:
 
 def put_load_state(change: Change, bundle: str, state: dict[str, object]) -> None:
     """Remember how the load of a bundle stands, and whether one ever came to its end."""
+    shown = bundle.encode(errors="backslashreplace").decode()  # a path may have bytes that are no UTF-8
     completed = state.get("state") == "loaded" or has_completed_load(change, bundle)
-    change.rows.put(_TABLE, keys.text_key(bundle), orjson.dumps(state | {"bundle": bundle, "completed": completed}))
+    change.rows.put(_TABLE, keys.text_key(bundle), orjson.dumps(state | {"bundle": shown, "completed": completed}))
 
 
 class Loads:

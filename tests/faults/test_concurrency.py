@@ -1,7 +1,9 @@
 """Loads beside loads, and beside a registry that dies."""
 
+import gzip
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -97,6 +99,24 @@ def test_ctrl_c_ends_a_load_with_one_sentence(
         kill_session(load)
     assert seeded_root.with_suffix(".log").read_text().strip() == "k0rdentd: interrupted; run it again to go on"
     assert_nothing_under_way(seeded_root)
+
+
+def test_a_bundle_that_is_removed_while_it_is_loaded_is_told(large_bundle: Path, root: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "b.tar"
+    with gzip.open(large_bundle) as packed, bundle.open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    load = start_load(bundle, root, "--jobs", "2")
+    try:
+        halt_when(load, lambda: (root / "uploads").is_dir() and any((root / "uploads").iterdir()))
+        bundle.unlink()
+        os.killpg(load.pid, signal.SIGCONT)
+        assert load.wait(20) == 1
+    finally:
+        kill_session(load)
+    said = root.with_suffix(".log").read_text()
+    assert f"cannot open {bundle}: No such file or directory" in said
+    assert "internal error" not in said
+    assert_nothing_under_way(root)
 
 
 def test_sigterm_ends_a_load_as_ctrl_c_does(large_bundle: Path, seeded_root: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.archive import files
-from bench.layout import image, layer, measure, oci_archive
+from bench.layout import image, index, layer, measure, oci_archive
 from registry.storage.roots import open_root
 from tests.conftest import k0rdentd, listing, serving
 from tests.e2e.users import write_htpasswd
@@ -144,6 +144,20 @@ def test_a_part_of_a_stream_is_tried_and_makes_no_room_for_the_rest(volume: Volu
     assert (done.returncode, list(listing(volume.store))) == (0, ["a0:1"]), done.stderr
     refused = k0rdentd("load", bundle, "-s", volume.store)
     assert (refused.returncode, "the bundle needs up to" in refused.stderr) == (4, True), refused.stderr
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_a_platform_that_fits_is_loaded_where_all_of_them_would_not(volume: Volume, tmp_path: Path, form: str) -> None:
+    both = index([small_image("amd", size=6_000_000), small_image("arm", size=30_000_000, arch="arm64")])
+    arm = small_image("only", size=8_000_000, arch="arm64")
+    bundle = write_tar(tmp_path / "b.tar", {"both_1.tar": oci_archive(both), "arm_1.tar": oci_archive(arm)})
+    if form == "tar.gz":
+        bundle = bundle.with_suffix(".tar.gz")
+        bundle.write_bytes(gzip.compress(bundle.with_suffix("").read_bytes(), 1))
+    for platform, code in (("linux/amd64", 0), ("linux/arm64", 4)):
+        done = k0rdentd("load", bundle, "-s", volume.store, "--platform", platform)
+        assert (done.returncode, set(listing(volume.store))) == (code, {"both:1"}), done.stderr
+    assert ("more than is here" in done.stderr) == (form == "tar")
 
 
 def test_a_disk_that_becomes_full_ends_the_load_and_no_pull(bundle: Made, seeded: Volume, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tar headers that lie: a load ends soon, and with words."""
 
+import gzip
 import os
 import tarfile
 from pathlib import Path
@@ -64,6 +65,18 @@ def test_names_as_long_as_they_get_are_refused_alone(root: Path) -> None:
     assert done.code == 1
     assert sorted(done.outcomes.values()) == ["failed", "failed", "failed", "loaded"]
     assert max(map(len, done.error.splitlines())) < 2000
+
+
+def test_an_archive_of_files_without_end_is_refused(root: Path) -> None:
+    count = 20_000
+    documents = b"".join(header(f"{number}.json") for number in range(count))
+    links = b"".join(header(f"{number}", kind=tarfile.SYMTYPE) for number in range(count))
+    plain = write_bundle(root.with_name("b.tar"), archive("documents_1.tar", documents), archive("links_1.tar", links))
+    bundle = plain.with_suffix(".tar.gz")
+    bundle.write_bytes(gzip.compress(plain.read_bytes(), 1))
+    ended = watch("load", bundle, "-s", root, folder=root.parent)
+    assert (ended.code, ended.error.count("bytes for each of its files")) == (1, 2)
+    assert set(listing(root)) == {"good:1"}
 
 
 def test_members_of_30_gb_that_are_nothing_but_holes_are_passed_over(root: Path) -> None:

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import os
 import random
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -200,6 +202,24 @@ def test_it_reads_a_pipe() -> None:
     assert unpacked(Pipe(io.BytesIO(packed)))[0] == PLAIN["hardly"]
 
 
+def test_nobody_waits_for_a_pipe_that_says_nothing() -> None:
+    packed = PACKERS["zlib-6"](PLAIN["hardly"])
+    there, here = os.pipe()
+    os.write(here, packed[:60_000])
+    pipe = Pipe.of(there)
+    reader = Gunzip(pipe)
+    closing_ = threading.Thread(target=reader.close, daemon=True)
+    closing_.start()
+    closing_.join(10)
+    assert not closing_.is_alive()
+    waiting = Gunzip(pipe)
+    pipe.close()
+    with pytest.raises(OSError, match="canceled"):
+        waiting.read(100)
+    os.close(here)
+    os.close(there)
+
+
 def test_a_head_of_empty_blocks_is_passed(opened: Opened) -> None:
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts = [packer.compress(PLAIN["hardly"][:600_000])]
@@ -208,11 +228,22 @@ def test_a_head_of_empty_blocks_is_passed(opened: Opened) -> None:
     assert unpacked(opened(b"".join(parts)))[0] == PLAIN["hardly"]
 
 
-def test_headers_with_every_field_are_passed(opened: Opened) -> None:
-    body = gzip.compress(b"content")[10:]
-    fields = struct.pack("<H", 60_000) + bytes(60_000) + b"name\0" + b"a comment\0" + b"\x12\x34"
-    packed = b"\x1f\x8b\x08\x1e" + bytes(6) + fields + body
-    assert unpacked(opened(packed * 3))[0] == b"content" * 3
+@pytest.fixture
+def full_header() -> bytes:
+    """A gzip file's, with every field that there is, and the checksum of it."""
+    fields = struct.pack("<H", 60_000) + bytes(60_000) + b"name\0" + b"a comment\0"
+    header = b"\x1f\x8b\x08\x1e" + bytes(6) + fields
+    return header + struct.pack("<H", zlib.crc32(header) & 0xFFFF)
+
+
+def test_headers_with_every_field_are_passed(opened: Opened, full_header: bytes) -> None:
+    assert unpacked(opened((full_header + gzip.compress(b"content")[10:]) * 3))[0] == b"content" * 3
+
+
+def test_a_header_that_does_not_match_its_checksum_is_told(opened: Opened, full_header: bytes) -> None:
+    packed = gzip.compress(b"more") + full_header.replace(b"comment", b"COMMENT") + gzip.compress(b"content")[10:]
+    with pytest.raises(gzip.BadGzipFile, match="the header of a member"):
+        unpacked(opened(packed))
 
 
 @pytest.mark.parametrize(

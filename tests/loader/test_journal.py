@@ -1,11 +1,15 @@
 """What a load remembers comes back as it was, takes no memory, and is bounded."""
 
+import json
 import resource
 from pathlib import Path
 
 from bench.layout import index
 from loader.candidate import Candidate
-from loader.journal import Journal
+from loader.checkpoint import Checkpoint
+from loader.identity import Stamp
+from loader.journal import Head, Journal
+from loader.signature import Proof
 from loader.source import Source
 from registry.storage.journals import KEPT, Journals
 from registry.storage.store import Store
@@ -22,7 +26,7 @@ def test_candidates_come_back_in_order_and_as_they_were(tmp_path: Path, store: S
     given = [
         Candidate("a.tar", 5, image.reference, image),
         Candidate("caf\udce9 \n.tar", 7, error="it is broken\nfor good"),
-        Candidate("excluded.tar", 3, image.reference),
+        Candidate("excluded.tar", 3, image.reference, platforms=frozenset({"linux/arm64", "linux/arm/v7"})),
     ]
     with Source(write_tar(tmp_path / "b.tar", {})) as source:
         journal = journal_of(store)
@@ -60,6 +64,23 @@ def test_many_members_take_no_memory_and_leave_nothing_of_a_pipe(tmp_path: Path,
     journal.finish(None)
     with store.snapshot() as snapshot:
         assert snapshot.count("journals") == 0
+
+
+def test_whoever_changes_what_a_journal_holds_counts_its_form_up(tmp_path: Path, store: Store) -> None:
+    """A row or a key more, less or of another meaning: another number, for older journals are not read then."""
+    path = write_tar(tmp_path / "b.tar", {})
+    with Source(path) as source:
+        checkpoint = Checkpoint(1, 2, b"", b"")
+        head = Head(Stamp.of(source), 1, checkpoint=checkpoint, proof=Proof("", "", "")).to_json()
+    image = as_image(store, small_image("a"), "a/b:1")
+    row = json.loads(Candidate("a.tar", 5, image.reference, image).to_row())
+    assert head["form"] == 2
+    assert set(head) == {"form", "stamp", "count", "is_finished", "checkpoint", "end", "proof"}
+    assert set(head["checkpoint"]) == {"bit", "offset", "window", "plain", "sha256"}  # type: ignore[call-overload]
+    assert set(head["stamp"]) == {"path", "inode", "modified", "changed"}  # type: ignore[call-overload]
+    assert set(head["proof"]) == {"file", "signature", "signer"}  # type: ignore[call-overload]
+    assert row[:3] == ["a.tar", 5, "a/b:1"]
+    assert [type(each) for each in row[3:]] == [list, type(None), list]
 
 
 def test_only_the_newest_journals_are_kept(store: Store) -> None:

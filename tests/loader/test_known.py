@@ -1,5 +1,6 @@
 """A bundle that was loaded is known again, wherever it lies, unless anything of it or of the store has changed."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -135,6 +136,16 @@ def test_a_bundle_changed_in_its_place_is_not_taken_for_the_finished_one(tmp_pat
     assert KNOWN not in load(path, tmp_path / "s").stdout
 
 
+def test_a_path_that_is_no_text_is_one_like_others(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = write_tar(folder / os.fsdecode(b"b\xe9.tar"), {"a_1.tar": oci_archive(small_image("a"))})
+    options = ("--exclude", os.fsdecode(b"\xe9*"))
+    assert not is_known(path, tmp_path / "s", *options)
+    assert is_known(path, tmp_path / "s", *options)
+    assert set(listing(tmp_path / "s")) == {"a:1"}
+
+
 def test_another_bundle_of_the_same_name_and_size_is_loaded(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "b.tar", {"a_1.tar": oci_archive(small_image("a"))})
     load(path, tmp_path / "s")
@@ -144,6 +155,26 @@ def test_another_bundle_of_the_same_name_and_size_is_loaded(tmp_path: Path) -> N
     done = load(path, tmp_path / "s")
     assert "1 loaded" in done.stdout
     assert listing(tmp_path / "s") != before
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_what_another_version_remembers_of_a_bundle_is_not_gone_on_with(tmp_path: Path, is_finished: bool) -> None:
+    path = write_tar(tmp_path / "b.tar", {"a_1.tar": oci_archive(small_image("a"))})
+    load(path, tmp_path / "s")
+    before = listing(tmp_path / "s")
+    store = Store.open([tmp_path / "s"])
+    with store.index.change() as change:
+        key, head = next(change.rows.scan("journals"))
+        older = {name: value for name, value in json.loads(head).items() if name != "form"}
+        middle = {"is_finished": False, "checkpoint": {"bit": 0, "offset": 0, "window": "", "plain": ""}}
+        change.rows.put("journals", key, json.dumps(older if is_finished else older | middle).encode())
+    store.close()
+    done = load(path, tmp_path / "s")
+    assert (done.returncode, "1 present" in done.stdout, KNOWN in done.stdout) == (0, True, False)
+    assert done.stderr.count("\n") == 1
+    assert "by another version of k0rdentd" in done.stderr
+    assert listing(tmp_path / "s") == before
+    assert is_known(path, tmp_path / "s")
 
 
 def test_a_registry_that_is_started_again_knows_its_bundle(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +11,17 @@ import pytest
 from bench.archive import Archive, Entry, files
 from bench.bundle import BundleSpec, Contents, Form
 from bench.corpus import write_bundle
-from bench.layout import chart_archive, docker_archive, index, layer, oci_archive
+from bench.layout import (
+    CHART_CONFIG,
+    CHART_CONTENT,
+    Blob,
+    chart_archive,
+    docker_archive,
+    index,
+    layer,
+    manifest,
+    oci_archive,
+)
 from registry.oci.digest import Digest
 from registry.oci.manifest import Manifest
 from registry.oci.mediatype import OCI_LAYER, OCI_LAYER_GZIP
@@ -19,6 +30,7 @@ from registry.storage.listing import list_images
 from registry.storage.store import Store
 from tests.conftest import k0rdentd, listing
 from tests.images import small_image, write_tar
+from tests.signing import key_pair
 
 SPEC = BundleSpec(size=4_000_000)
 
@@ -151,11 +163,15 @@ def test_a_docker_archive_with_packed_layers_keeps_them_packed(tmp_path: Path) -
     assert described(tmp_path / "s", "x:1") == [(OCI_LAYER_GZIP, one.blob.digest)]
 
 
-def test_a_docker_archive_whose_layer_is_a_link_inside_it_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE], ids=["symbolic", "hard"])
+def test_a_docker_archive_whose_layer_is_a_link_inside_it_is_whole(tmp_path: Path, kind: bytes) -> None:
     one = layer(files({"a": b"a"}))
     archive = docker_archive([one], "x:1")
     entries = [entry for entry in archive.entries if entry.name != "manifest.json"]
     link = next(entry.name for entry in entries if entry.name.endswith("/layer.tar"))
+    if kind == tarfile.LNKTYPE:
+        target = next(entry.name for entry in entries if entry.name.endswith(".tar") and entry.name != link)
+        entries = [Entry.link(link, target, kind) if entry.name == link else entry for entry in entries]
     config = next(entry.name for entry in entries if entry.name.endswith(".json"))
     listed = json.dumps([{"Config": config, "RepoTags": None, "Layers": [link]}]).encode()
     linked = Archive((*entries, Entry.file("manifest.json", listed)))
@@ -179,6 +195,16 @@ def test_the_archive_helps_to_split_a_name_with_several_underscores(tmp_path: Pa
     }
     assert load(write_tar(tmp_path / "b.tar", archives), tmp_path / "s").returncode == 0
     assert set(listing(tmp_path / "s")) == {"charts/plus:1.0.0_b1", "app:2_0", "last_one:3"}
+
+
+def test_a_name_is_split_alike_where_the_store_has_the_charts_config(tmp_path: Path) -> None:
+    about = Blob.of_json({"apiVersion": "v2", "name": "plus", "version": "1.0.0+b1"}, CHART_CONFIG)
+    content = Blob.of((b"of the chart",), CHART_CONTENT)
+    chart = manifest(about, [content.descriptor()], [content])
+    path = write_tar(tmp_path / "b.tar", {"charts/plus_1.0.0_b1.tar": oci_archive(chart)})
+    for _ in range(2):
+        assert load(path, tmp_path / "s", "--force").returncode == 0
+        assert set(listing(tmp_path / "s")) == {"charts/plus:1.0.0_b1"}
 
 
 @pytest.fixture
@@ -266,16 +292,24 @@ def test_an_index_json_with_several_images_is_refused(tmp_path: Path) -> None:
     assert "lists 2 images" in done.stderr
 
 
-def test_an_image_of_which_a_blob_was_lost_is_told_as_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--verify",)], ids=["unverified", "verified"])
+@pytest.mark.parametrize("kind", ["layer", "config"])
+def test_an_image_of_which_a_blob_was_lost_is_told_as_mended(
+    tmp_path: Path, kind: str, options: tuple[str, ...]
+) -> None:
     good, bad = small_image("good"), small_image("bad")
     archives = {"good_1.tar": oci_archive(good), "bad_1.tar": oci_archive(bad)}
     path = write_tar(tmp_path / "b.tar", archives)
-    assert "2 loaded" in load(path, tmp_path / "s").stdout
-    lost = next(Digest.parse(blob.digest) for blob in bad.below if "layer" in blob.media_type)
+    if options:
+        pair = key_pair(tmp_path)
+        (tmp_path / "b.tar.sig").write_bytes(pair.sign(path))
+        options = (*options, "--cosign-key", str(pair.public))
+    assert "2 loaded" in load(path, tmp_path / "s", *options).stdout
+    lost = next(Digest.parse(blob.digest) for blob in bad.below if kind in blob.media_type)
     (place,) = (tmp_path / "s" / "blobs").rglob(lost.hex)
     place.unlink()
-    again = load(path, tmp_path / "s")
+    again = load(path, tmp_path / "s", *options)
     assert "present good:1" in again.stdout
     assert "mended bad:1" in again.stdout
     assert place.exists()
-    assert "2 present" in load(path, tmp_path / "s").stdout
+    assert "2 present" in load(path, tmp_path / "s", *options).stdout

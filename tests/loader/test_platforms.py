@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from bench.archive import files
-from bench.layout import artifact, chart_archive, docker_archive, index, layer, oci_archive
+from bench.layout import (
+    CONFIG,
+    Blob,
+    Tree,
+    artifact,
+    chart_archive,
+    docker_archive,
+    index,
+    layer,
+    manifest,
+    oci_archive,
+)
 from tests.conftest import k0rdentd, listing, serving
 from tests.e2e.clients import attempt, run
 from tests.images import small_image, write_tar
@@ -51,6 +62,25 @@ def test_what_is_for_other_platforms_is_left_out_and_comes_with_a_later_load(tmp
     assert set(blob_files(tmp_path / "s")) == whole
 
 
+def test_a_dry_run_lists_what_a_load_takes(tmp_path: Path, bundle: Path) -> None:
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd64", "--exclude", "file:*", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split()[-1] for line in done.stdout.splitlines()[:-1] if "," not in line} == {
+        "amd:1",
+        "charts/c:1.0.0",
+    }
+    assert "3 images and charts" in done.stdout
+
+
+def test_what_the_store_has_already_is_left_out_all_the_same(tmp_path: Path, bundle: Path) -> None:
+    assert load(bundle, tmp_path / "s").returncode == 0
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd64", "--report", tmp_path / "r.json")
+    outcomes = {each["path"]: each["outcome"] for each in json.loads((tmp_path / "r.json").read_text())["members"]}
+    assert done.returncode == 0
+    assert outcomes["amd_1.tar"] == "present"
+    assert outcomes["arm_1.tar"] == outcomes["armdocker_1.tar"] == "excluded"
+
+
 def test_a_bundle_made_of_what_was_loaded_is_loaded_like_it(tmp_path: Path, bundle: Path) -> None:
     load(bundle, tmp_path / "s", "--platform", "linux/amd64")
     made = k0rdentd("bundle", "create", "both:1", "amd:1", tmp_path / "made.tar", "-s", tmp_path / "s")
@@ -78,7 +108,28 @@ def test_a_platform_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_platform_that_no_image_is_for_is_told_with_those_that_there_are(tmp_path: Path, bundle: Path) -> None:
-    for _ in range(2):
-        done = load(bundle, tmp_path / "s", "--platform", "linux/amd46")
-        assert done.returncode == 1
-        assert "is for linux/amd46: it has images for linux/amd64, linux/arm64\n" in done.stderr
+    for others in ((), ("--platform", "linux/amd64")):
+        for _ in range(2):
+            done = load(bundle, tmp_path / "s", "--platform", "linux/amd46", *others)
+            assert done.returncode == 1
+            assert done.stderr.endswith("is for linux/amd46: it has images for linux/amd64, linux/arm64\n")
+            assert ("amd:1" in listing(tmp_path / "s")) == bool(others)
+    assert "known from an earlier load" in done.stdout
+
+
+def test_platforms_that_are_none_are_not_told(tmp_path: Path) -> None:
+    texts = ("no word", "x" * 1000, *(f"a{number}" for number in range(1000)))
+    configs = [Blob.of((json.dumps({"os": "linux", "architecture": each}).encode(),), CONFIG) for each in texts]
+    made = index(
+        [Tree(each.root, each.below, ("linux/amd64",)) for each in (manifest(each, [], []) for each in configs)]
+    )
+    path = write_tar(tmp_path / "b.tar", {"a_1.tar": oci_archive(made)})
+    done = load(path, tmp_path / "s", "--platform", "linux/amd64", "--platform", "linux/none")
+    assert done.stderr.startswith(f"k0rdentd: no image in {path} is for linux/none: it has images for linux/a0, ")
+    assert (done.stderr.count(","), "linux/amd64" in done.stderr, "xxx" in done.stderr) == (16, True, False)
+    assert set(listing(tmp_path / "s")) == {"a:1"}
+
+
+def test_a_platform_is_not_missing_where_no_image_is_wanted(tmp_path: Path, bundle: Path) -> None:
+    done = load(bundle, tmp_path / "s", "--platform", "linux/amd46", "--include", "charts/*")
+    assert (done.returncode, done.stderr) == (0, "")

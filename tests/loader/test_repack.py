@@ -21,6 +21,7 @@ from tests.conftest import k0rdentd
 from tests.faults.contents import assert_same_store
 from tests.faults.processes import halt_when, kill_session, start, watch
 from tests.images import small_image, write_tar
+from tests.signing import key_pair
 
 
 def index_of(path: Path) -> dict[str, list[dict[str, object]]]:
@@ -187,3 +188,20 @@ def test_an_archive_that_is_none_is_a_member_without_blobs(tmp_path: Path) -> No
     bundle = Archive((Entry.file("text_1.tar", b"no tar at all" * 100),)).write(tmp_path / "b.tar")
     list(repack(bundle, tmp_path / "out.tar"))
     assert index_of(tmp_path / "out.tar")["members"][0]["blobs"] == []
+
+
+@pytest.mark.parametrize("command", ["repack", "create", "verify"])
+def test_a_path_that_is_no_text_is_told_harmlessly(tmp_path: Path, command: str) -> None:
+    bundle = write_tar(tmp_path / os.fsdecode(b"b\xe9.tar"), {"a_1.tar": oci_archive(small_image("a"))})
+    out = tmp_path / os.fsdecode(b"o\xe9.tar")
+    pair = key_pair(tmp_path)
+    bundle.with_name(f"{bundle.name}.sig").write_bytes(pair.sign(bundle))
+    k0rdentd("load", bundle, "-s", tmp_path / "s")
+    arguments: dict[str, tuple[str | Path, ...]] = {
+        "repack": (bundle, out),
+        "create": ("a:1", out, "-s", tmp_path / "s"),
+        "verify": (bundle, "--cosign-key", pair.public),
+    }
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = k0rdentd("bundle", command, *arguments[command], env=strict)
+    assert (done.returncode, done.stderr, "\\udce9.tar" in done.stdout) == (0, "", True)

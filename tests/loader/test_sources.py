@@ -1,17 +1,28 @@
 """Bundles in pieces and from standard input; what comes first where the order is free."""
 
+import os
+import shlex
+import signal
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from bench.bundle import BundleSpec, Form
 from bench.corpus import write_bundle
 from bench.layout import oci_archive
+from loader.errors import BundleInvalid
+from loader.repack import repack
+from loader.source import Source
 from tests.conftest import COMMAND, listing
+from tests.faults.processes import alive, wait_until
 from tests.images import small_image, write_tar
 from tests.loader.test_load import load, wanted
+from tests.signing import key_pair
 
 SPEC = BundleSpec(size=3_500_000, leading_folder=True)
 
@@ -85,6 +96,69 @@ def test_a_pipe_that_breaks_off_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"- ends in the middle of a member" in done.stderr
     assert listing(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("form", "verified"), [("tar.gz", False), ("tar.gz", True), ("tar", True), ("tar.zst", False)], ids=str
+)
+def test_ctrl_c_ends_a_load_of_a_pipe_that_says_nothing(tmp_path: Path, form: Form, verified: bool) -> None:
+    path = tmp_path / f"b.{form}"
+    write_bundle(SPEC, path, form)
+    (tmp_path / "sig").write_bytes(b"signature")
+    key = key_pair(tmp_path).public
+    check = ("--verify", "--cosign-key", key, "--cosign-signature", tmp_path / "sig") if verified else ()
+    command = [*COMMAND, "load", "-", "-s", tmp_path / "s", *check]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(path.read_bytes()[:2_000_000])
+        process.stdin.flush()
+        wait_until(lambda: len(alive(process.pid)) > 2, "it never begins")
+        time.sleep(0.3)  # until it has read what there is
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == b"k0rdentd: interrupted; run it again to go on"
+
+
+def test_standard_input_that_is_closed_is_no_bundle(tmp_path: Path) -> None:
+    command = shlex.join([*COMMAND, "load", "-", "-s", str(tmp_path / "s")])
+    done = subprocess.run(["sh", "-c", f"{command} <&-"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "k0rdentd: cannot open the bundle -: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("form", ["b.tar", "b.tar.gz"])
+def test_a_tar_of_large_records_is_whole(tmp_path: Path, form: str) -> None:
+    made = write_tar(tmp_path / "a.tar", {"a_1.tar": oci_archive(small_image())})
+    subprocess.run(["tar", "-xf", made, "-C", tmp_path], check=True)
+    subprocess.run(["tar", "-b", "2048", "-caf", tmp_path / form, "-C", tmp_path, "a_1.tar"], check=True)
+    done = load(tmp_path / form, tmp_path / "s")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may read every folder."""
+    before = os.geteuid()
+    os.seteuid(before or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_that_cannot_be_listed_is_told() -> None:
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        Path(name, "a_1.tar").write_bytes(b"")
+        Path(name, "closed").mkdir(mode=0)
+        with nobody(), Source(Path(name)) as source:
+            for read in (source.members, lambda: repack(Path(name), Path("/nowhere"))):
+                with pytest.raises(BundleInvalid, match="closed: Permission denied"):
+                    list(read())
 
 
 @pytest.mark.parametrize("form", ["tar", "dir"])

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import os
 import struct
+import subprocess
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -125,7 +127,9 @@ def test_a_pax_size_overrides_the_header() -> None:
     assert read(raw) == [("b.tar", Kind.FILE, b"abc")]
 
 
-@pytest.mark.parametrize("records", [b"x", b"5 ab\n", b"99 a=b\n", b"0 a=b\n", b" a=b\n", b"6 a=bc", b"6 abcd"])
+@pytest.mark.parametrize(
+    "records", [b"x", b"5 ab\n", b"99 a=b\n", b"0 a=b\n", b" a=b\n", b"6 a=bc", b"6 abcd", b"6 a=b\n99 a"]
+)
 def test_damaged_attributes_are_refused(records: bytes) -> None:
     raw = bytes(header(type=tarfile.XHDTYPE, size=len(records))) + records.ljust(512, b"\0")
     with pytest.raises(MemberInvalid, match="attributes"):
@@ -138,15 +142,36 @@ def test_endless_attributes_are_not_read() -> None:
         read(raw + bytes(1024))
 
 
+def test_many_attributes_take_no_time_to_speak_of() -> None:
+    records = b"6 a=b\n" * 170_000
+    extended = bytes(header(type=tarfile.XHDTYPE, size=len(records))) + records + bytes(-len(records) % 512)
+    assert [name for name, _, _ in read((extended + bytes(header())) * 8)] == ["a.tar"] * 8
+
+
 def test_a_link_has_no_content_whatever_it_says() -> None:
     raw = bytes(header(type=tarfile.SYMTYPE, linkname="x", size=10**9)) + tar([Entry.file("b", b"b")])
     assert [name for name, _, _ in read(raw)] == ["a.tar", "b"]
 
 
-def test_a_sparse_file_is_not_taken_for_its_content() -> None:
-    raw = _pax({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + bytes(header(size=3)) + b"abc".ljust(512, b"\0")
-    assert read(raw)[0][1] is Kind.OTHER
-    assert read(bytes(header(type=tarfile.GNUTYPE_SPARSE)))[0][1] is Kind.OTHER
+@pytest.mark.parametrize(
+    "options",
+    [("--format=gnu",), *(("--format=pax", f"--sparse-version={version}") for version in ("0.0", "0.1", "1.0"))],
+    ids=lambda options: options[-1],
+)
+def test_a_sparse_file_of_any_form_is_told_and_what_is_behind_it_is_read(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with (tmp_path / "a.tar").open("wb") as file:
+        for _ in range(40):  # holes for a header of the oldest form, and two blocks more
+            file.write(b"x" * 4096)
+            file.seek(1024 * 1024, os.SEEK_CUR)
+    (tmp_path / "b.tar").write_bytes(b"b")
+    made = subprocess.run(
+        ["tar", "-cS", *options, "-C", tmp_path, "a.tar", "b.tar"], capture_output=True, check=True
+    ).stdout
+    entries = [(e.name, e.kind, e.offset) for e in read_entries(stream(made), TRUNCATED)]
+    assert [each[:2] for each in entries] == [("a.tar", Kind.SPARSE), ("b.tar", Kind.FILE)]
+    assert made[entries[1][2] :].startswith(b"b\0")
 
 
 def _pax(attributes: dict[str, str]) -> bytes:
