@@ -23,11 +23,12 @@ from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
 from registry.oci.errors import Failure
+from registry.path_name import PathName
 
 T = TypeVar("T")
 
 rounds_option = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all measurements here.")
+json_option = click.option("--json", "json_file", type=PathName(), help="Write all measurements here.")
 
 
 @click.group()
@@ -43,7 +44,7 @@ bench.add_command(site)
 @bench.command()
 @click.option(
     "--work",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(file_okay=False),
     default=Path(tempfile.gettempdir(), "k0rdentd-bench"),
     show_default=True,
     help="Directory on the disk to measure; generated bundles stay there. Needs about 3 times the largest size.",

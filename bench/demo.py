@@ -18,6 +18,7 @@ import click
 
 from bench.corpus import BundleSpec, ByteSize, write_bundle
 from bench.signing import sign_with_a_fresh_key
+from registry.path_name import PathName
 
 FOLDER = Path("var")
 COMMAND = (sys.executable, "-m", "installer.command")
@@ -28,7 +29,7 @@ class DemoFailed(click.ClickException):
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path, exists=True), help="A real bundle; otherwise one is made.")
+@click.option("--bundle", type=PathName(exists=True), help="A real bundle; otherwise one is made.")
 @click.option("--size", type=ByteSize(), default="200MB", show_default=True, help="Size of the bundle that is made.")
 @click.option("--port", default=5000, show_default=True)
 @click.option("--image", help="What to pull, as repository:tag; otherwise k0s, or whatever comes last.")

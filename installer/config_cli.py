@@ -14,6 +14,7 @@ from installer.options import load_here
 from installer.redaction import masked
 from installer.schema import config_schema
 from installer.settings_base import Remark
+from registry.path_name import PathName
 
 # Sections that hold options of the command of their name.
 _COMMAND_SECTIONS = ("registry", "load")
@@ -58,7 +59,7 @@ def view(context: click.Context, as_json: bool) -> None:  # noqa: FBT001
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=PathName(dir_okay=False), required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
 @click.pass_context
 def validate(context: click.Context, file: Path | None, as_json: bool) -> int:  # noqa: FBT001

@@ -25,6 +25,7 @@ from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters
+from registry.path_name import PathName
 from registry.program import executable
 
 _ROUNDS = 3
@@ -69,7 +70,7 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
 )
 @click.option(
     "--k0s-binary",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathName(dir_okay=False),
     envvar="K0RDENTD_K0S_BINARY",
     help="An executable of k0s; the registry's, or with --online the one of k0s' releases, if left out.",
 )

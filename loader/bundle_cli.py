@@ -11,10 +11,11 @@ from loader.proof import prove
 from loader.source import Source
 from registry.lazy_group import LazyGroup
 from registry.options import json_option, key_option, signature_option
+from registry.path_name import PathName
 from registry.units import human
 from registry.verification import Evidence, EvidenceMissing, Verification
 
-_BUNDLE = click.Path(path_type=Path)
+_BUNDLE = PathName()
 # What speaks to registries is half of what there is to import.
 _IN_OTHER_FILES: Mapping[str, str] = {
     "create": "loader.make_cli:create",

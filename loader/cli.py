@@ -18,13 +18,14 @@ from loader.report import Origin, Report, Status
 from loader.selection import Selection, is_platform
 from loader.source import Source
 from registry.options import storage_option, verify_options
+from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
 from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
-_BUNDLE = click.Path(path_type=Path)
+_BUNDLE = PathName()
 
 
 def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """How the command line of `k0rdentd load` is read: with `--to` it is that of `k0rdentd bundle push`."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from registry.path_name import PathName
+
 report_option = click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here, as JSON."
+    "--report", type=PathName(dir_okay=False), help="Write the outcome of every image here, as JSON."
 )
 
 

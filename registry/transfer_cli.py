@@ -12,6 +12,7 @@ import click
 from registry.credentials import credential_options
 from registry.oci.digest import Digest
 from registry.options import storage_option
+from registry.path_name import PathName
 from registry.selection import Globs
 from registry.storage.history import Cause, local_user
 from registry.storage.roots import index_layout
@@ -37,7 +38,7 @@ _FAILURES_SHOWN = 20
 
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("out", type=PathName(dir_okay=False, allow_dash=True))
 @storage_option
 @click.option("--registry", "host", default="", metavar="HOST:PORT", help="Put in front of every name in the archive.")
 @click.option("--referrers", is_flag=True, help="Take signatures, and all else that refers to the images, along.")

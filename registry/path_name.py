@@ -1,0 +1,18 @@
+"""Files and directories as the command line names them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class PathName(click.Path):
+    """A path; never the empty word that a variable leaves which is not set, for that is the directory we are in."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("an empty word is no path: is a variable not set?", param, ctx)
+        return super().convert(value, param, ctx)
