@@ -84,6 +84,11 @@ class Source:
         """Whether it comes from standard input: of no known size, once, and never to be recognised."""
         return self.path == STANDARD_INPUT
 
+    @property
+    def shown(self) -> str:
+        """What it is called in a sentence."""
+        return "standard input" if self.is_piped else str(self.path)
+
     @cached_property
     def is_plain(self) -> bool:
         """Whether any part of it can be read without what is before: a plain tar that is no pipe, or a directory."""
@@ -234,11 +239,11 @@ class Source:
         return places, None
 
     def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
-        return BundleInvalid(f"{self.path}: {error}")
+        return BundleInvalid(f"{self.shown}: {error}: is it the airgap bundle? Then copy it anew and load again")
 
     @property
     def _truncated(self) -> BundleTruncated:
-        return BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
+        return BundleTruncated(f"{self.shown} ends in the middle of a member: copy it anew and load again")
 
     def _archives(self, stream: ByteStream, done: int = 0) -> Iterator[Entry]:
         for entry in read_entries(stream, self._truncated, end_marked=True, start=done):

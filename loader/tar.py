@@ -56,12 +56,12 @@ def read_entries(
     must be there; some writers leave them out.
 
     Raises:
-        MemberInvalid: a header is not a tar header.
+        MemberInvalid: a header is not a tar header, or there is not even room for one.
         LoaderError: `truncated`, where the stream ends in the middle of an entry.
     """
     overrides: dict[str, str] = {}
     offset = start
-    while (header := _read_header(stream, truncated, end_marked=end_marked)) is not None:
+    while (header := _read_header(stream, truncated, end_marked=end_marked, is_first=offset == 0)) is not None:
         content = Window(stream, _size(header, overrides), truncated)
         padding = -content.size % _BLOCK
         offset += _BLOCK
@@ -87,7 +87,9 @@ _KINDS = {
 }
 
 
-def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> tarfile.TarInfo | None:
+def _read_header(
+    stream: ByteStream, truncated: LoaderError, *, end_marked: bool, is_first: bool
+) -> tarfile.TarInfo | None:
     block = stream.read(_BLOCK)
     if block == _ZEROS:
         if end_marked and stream.read(_BLOCK) != _ZEROS:
@@ -96,7 +98,7 @@ def _read_header(stream: ByteStream, truncated: LoaderError, *, end_marked: bool
     if not block and not end_marked:
         return None
     if len(block) < _BLOCK:
-        raise truncated
+        raise MemberInvalid(f"not a tar archive: it has {len(block)} bytes") if is_first else truncated
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
