@@ -1,0 +1,33 @@
+"""The standard streams of a command, whatever they were before it began."""
+
+import os
+import sys
+from types import TracebackType
+
+import click
+
+
+def open_standard_streams() -> None:
+    """Give each that was closed (`k0rdentd load >&-`) the null device.
+
+    The next file to be opened would take its number otherwise, the index of a store say, and what a child
+    tells would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  # until the process ends
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def came_from_telling(error: OSError) -> bool:
+    """Whether it was what a command tells that could not be written."""
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code is click.echo.__code__:
+            return True
+        step = step.tb_next
+    return False
