@@ -35,9 +35,14 @@ def open_root(path: Path, *, create: bool) -> Root:
     Raises:
         StorageMissing: nothing is there, and nothing was to be made.
         StorageForeign: the directory is something else, or of a newer release.
-        StorageUnusable: it cannot be read or written.
+        StorageUnusable: it cannot be read or written, or its name cannot be kept in the index.
     """
     layout = Layout(path.absolute())
+    try:
+        str(layout.root).encode()
+    except UnicodeEncodeError as error:
+        what = f"{layout.root}: this path is not UTF-8"
+        raise StorageUnusable(f"{what}: rename the directory, or choose another one") from error
     if create:
         _create(layout)
     if not is_root(layout.root):
