@@ -23,12 +23,12 @@ from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
 from registry.oci.errors import Failure
-from registry.path_name import PathName
+from registry.path_name import NewFile, PathName
 
 T = TypeVar("T")
 
 rounds_option = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-json_option = click.option("--json", "json_file", type=PathName(), help="Write all measurements here.")
+json_option = click.option("--json", "json_file", type=NewFile(), help="Write all measurements here.")
 
 
 @click.group()

@@ -18,7 +18,7 @@ from bench.site.probe import Manners, Probe, probe
 from bench.site.survey import Survey, survey
 from bench.traffic.endpoint import Endpoint
 from registry.credentials import credential_options
-from registry.path_name import PathName
+from registry.path_name import NewFile, PathName
 from registry.transfer.access import Credentials
 from registry.units import human
 
@@ -62,7 +62,7 @@ class _BitRate(click.ParamType[float]):
 )
 @click.option("--node-link", type=_BitRate(), help="Speed of a node's network card.  [default: the same]")
 @credential_options
-@click.option("--json", "json_file", type=PathName(), help="Write everything here.")
+@click.option("--json", "json_file", type=NewFile(), help="Write everything here.")
 def site(
     *,
     url: str,

@@ -17,6 +17,8 @@ from loader.pipeline import Load
 from loader.report import Origin, Report, Status
 from loader.selection import Selection, is_platform
 from loader.source import Source
+from registry.oci.errors import NameInvalid
+from registry.oci.reference import RepositoryName
 from registry.options import storage_option, verify_options
 from registry.path_name import PathName
 from registry.storage.store import Store
@@ -35,6 +37,14 @@ def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     return tuple(sorted(set(values)))
 
 
+def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Before all of a bundle is read, of which no image could be named."""
+    try:
+        return str(RepositoryName.parse(value.strip("/"))) if value else value
+    except NameInvalid as error:
+        raise click.BadParameter(f"{value!r} cannot begin the name of a repository, such as site/mirror") from error
+
+
 @click.command(cls=LoadCommand)
 @click.argument("bundle", type=_BUNDLE)
 @storage_option
@@ -42,7 +52,7 @@ def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option("--jobs", type=click.IntRange(1, 256), default=default_jobs, help="Processes that hash and write.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag.")
-@click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository.")
+@click.option("--prefix", default="", callback=_prefix, metavar="PATH", help="Put in front of every repository.")
 @click.option("--strip-components", type=click.IntRange(0, 1000), help="Leading folders to drop from every path.")
 @click.option("--dry-run", is_flag=True, help="List what would be loaded, and load nothing.")
 @click.option(
@@ -106,10 +116,10 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
                 outcomes.append(outcome)
-    if report is not None:
-        run.report.write(report, outcomes)
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
+    if report is not None:
+        run.report.write(report, outcomes)
     _tell_failures(run.report)
     if not run.report.images:
         raise LoaderError(f"nothing in {run.settings.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")

@@ -4,11 +4,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from registry.path_name import PathName
+from registry.path_name import NewFile
 
-report_option = click.option(
-    "--report", type=PathName(dir_okay=False), help="Write the outcome of every image here, as JSON."
-)
+report_option = click.option("--report", type=NewFile(), help="Write the outcome of every image here, as JSON.")
 
 
 class LoadCommand(click.Command):
