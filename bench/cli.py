@@ -22,6 +22,7 @@ from bench.site_cli import site
 from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 from registry.path_name import NewFile, PathName
 
@@ -31,7 +32,7 @@ rounds_option = click.option("--rounds", type=click.IntRange(1), default=5, show
 json_option = click.option("--json", "json_file", type=NewFile(), help="Write all measurements here.")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def bench() -> None:
     """Measure pulls and loads against other programs on this machine."""
 

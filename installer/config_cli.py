@@ -14,6 +14,7 @@ from installer.options import load_here
 from installer.redaction import masked
 from installer.schema import config_schema
 from installer.settings_base import Remark
+from registry.lazy_group import LazyGroup
 from registry.path_name import PathName
 
 # Sections that hold options of the command of their name.
@@ -21,7 +22,7 @@ _COMMAND_SECTIONS = ("registry", "load")
 _INVALID = 2
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def config() -> None:
     """Show and check the configuration file."""
 

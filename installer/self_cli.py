@@ -10,6 +10,7 @@ from installer.executable import Executable
 from installer.runtime import check_runtime
 from loader.errors import SignatureInvalid
 from loader.signature import Check
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 from registry.path_name import PathName
 from registry.program import executable
@@ -24,7 +25,7 @@ class ExecutableUntrusted(Failure):
     """The signature is not one of this executable by that key."""
 
 
-@click.group("self")
+@click.group("self", cls=LazyGroup)
 def own() -> None:
     """About the executable that k0rdentd is."""
 

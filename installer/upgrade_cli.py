@@ -17,6 +17,7 @@ from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
 from installer.upgrade import k0rdent_steps, k0s_steps
+from registry.lazy_group import LazyGroup
 from registry.path_name import PathName
 from registry.program import child_command
 
@@ -30,7 +31,7 @@ _bundle = click.option(
 )
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def upgrade() -> None:
     """Bring k0s or k0rdent to another version.
 

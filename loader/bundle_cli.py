@@ -42,7 +42,9 @@ def inspect(bundle: Path, as_json: bool) -> None:  # noqa: FBT001
         return
     for listed in listing:
         click.echo(listed.line())
-    click.echo(f"{len(listing)} images and charts, {human(sum(each.size for each in listing))}")
+    good = [each for each in listing if each.error is None]
+    broken = f"; {len(listing) - len(good)} broken" if len(good) < len(listing) else ""
+    click.echo(f"{len(good)} images and charts, {human(sum(each.size for each in good))}{broken}")
 
 
 @bundle.command()

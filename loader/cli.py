@@ -159,7 +159,9 @@ def _tell_failures(report: Report) -> None:
 def _dry_run(source: Source, selection: Selection) -> None:
     count = size = 0
     for listed in list_members(source, selection.prefix):
-        if listed.reference is not None and selection.admits(listed.reference):
+        if listed.error is not None:
+            click.echo(f"would fail {listed.line()}")
+        elif listed.reference is not None and selection.admits(listed.reference):
             click.echo(f"would load {listed.line()}")
             count, size = count + 1, size + listed.size
     click.echo(f"{count} images and charts, up to {human(size)}")
