@@ -1,7 +1,6 @@
 """A group of commands of which each costs its imports only when it is asked for."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -34,6 +33,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A mistyped name is told with those that are like it, which click looks for among what is imported."""
         if not (ctx.resilient_parsing or args[0].startswith("-")) and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches  # noqa: PLC0415  # 2 ms of every start
+
             close = " or ".join(map(repr, get_close_matches(args[0], self.list_commands(ctx))))
             ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {close}?' if close else ''}")
         return super().resolve_command(ctx, args)

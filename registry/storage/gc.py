@@ -266,7 +266,7 @@ class Collection:
         return (digests[first : first + size] for first in range(0, len(digests), size))
 
     def _while_no_load_runs(self, remove: Callable[[], list[Removed]]) -> list[Removed]:
-        with locked(self.store.layout.removal_lock) as alone:
+        with locked(self.store.layout.removal_lock, folder=True) as alone:
             if alone:
                 return remove()
         self.postponed = True
