@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from installer.config import DEFAULT_CONFIG_FILE
-from installer.streams import came_from_telling, open_standard_streams
+from installer.streams import open_standard_streams, refused_by_machine
 from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 from registry.path_name import PathName
@@ -102,8 +102,8 @@ def run(arguments: list[str]) -> int:
     except Failure as error:
         return _tell(str(error), error, error.exit_code, arguments)
     except Exception as error:  # noqa: BLE001  # the last door: an operator gets a sentence
-        if isinstance(error, OSError) and came_from_telling(error):
-            return _tell(f"cannot write what there is to tell: {error.strerror}", error, _MACHINE_FAILED, arguments)
+        if isinstance(error, OSError) and (refusal := refused_by_machine(error)):
+            return _tell(refusal, error, _MACHINE_FAILED, arguments)
         return _tell(f"internal error: {error!r}; run it with --debug to see where", error, 1, arguments)
     return outcome if isinstance(outcome, int) else 0
 

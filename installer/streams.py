@@ -23,8 +23,16 @@ def open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def came_from_telling(error: OSError) -> bool:
-    """Whether it was what a command tells that could not be written."""
+def refused_by_machine(error: OSError) -> str | None:
+    """A sentence about what nobody nearer to it has told; None where it names nothing."""
+    if _came_from_telling(error):
+        return f"cannot write what there is to tell: {error.strerror}"
+    if error.filename is None:
+        return None
+    return f"{error.filename}: {error.strerror}; check its owner, mode and disk"
+
+
+def _came_from_telling(error: OSError) -> bool:
     step: TracebackType | None = error.__traceback__
     while step is not None:
         if step.tb_frame.f_code is click.echo.__code__:

@@ -150,7 +150,8 @@ def _has_index(layout: Layout) -> bool:
 
 
 def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    with disk_errors(path):
+        return path.is_file() and path.stat().st_size > 0
 
 
 def _score(root: Root, key: bytes) -> float:
