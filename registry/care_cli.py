@@ -103,7 +103,7 @@ def gc(
     parts = ", ".join(_count(number, kind.value) for kind, number in counts.items()) or "nothing"
     _tell(f"{'would remove' if dry_run else 'removed'} {parts}: {human(size)}")
     if kept:
-        age = f"younger than {human_duration(grace)} (until {until:%H:%M} at the latest; --grace)"
+        age = f"younger than {human_duration(grace)} (until {until:%Y-%m-%d %H:%M} at the latest; --grace)"
         _tell(f"{human(kept)} kept because it is {age}")
 
 

@@ -22,6 +22,7 @@ On a full disk files that have no row go first, since that takes no room; see `r
 
 import enum
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -129,7 +130,8 @@ class Collection:
 
     @property
     def _before(self) -> float:
-        return time.time() - self.policy.grace
+        """Without a grace period no time counts, so that what came under a clock that was ahead can go."""
+        return time.time() - self.policy.grace if self.policy.grace > 0 else math.inf
 
     # Files that have no row
 
