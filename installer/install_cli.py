@@ -124,6 +124,8 @@ def install(
     steps = install_steps(host, site, joining)
     if dry_run:
         show(host, plan(host, steps))
+        if not (skip_preflight or begun):
+            _foretell_refusal(host, settings)
     else:
         with alone(host):
             carry_out(host, steps)
@@ -159,6 +161,14 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _foretell_refusal(host: Host, settings: Settings) -> None:
+    """A plan is shown on any machine, and told with it that it would not begin on this one."""
+    try:
+        require_fit(facts_of(host, settings), settings)
+    except WillNot as refusal:
+        click.echo(f"k0rdentd: 'install' would refuse: {refusal}", err=True)
 
 
 def _look_for_images(host: Host, site: Site) -> None:
