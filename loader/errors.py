@@ -11,7 +11,8 @@ Failure
     │   └── SignatureInvalid there is no signature, or it is not one of these bytes by that key
     ├── WorkerKilled         exit code 4: a process of the pool is gone
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
-        └── MemberTruncated  the archive ends before it should
+        ├── MemberTruncated  the archive ends before it should
+        └── NoArchive        not even its first bytes are those of an archive
 """
 
 from typing import ClassVar
@@ -67,3 +68,7 @@ class MemberInvalid(LoaderError):
 
 class MemberTruncated(MemberInvalid):
     """An archive inside the bundle ends in the middle of a file."""
+
+
+class NoArchive(MemberInvalid):
+    """It does not begin as a tar does."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
-from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid, NoArchive
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
 from loader.pieces import find_pieces, whole_name
@@ -239,7 +239,8 @@ class Source:
         return places, None
 
     def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
-        return BundleInvalid(f"{self.shown}: {error}: is it the airgap bundle? Then copy it anew and load again")
+        doubt = "is it the airgap bundle? Then " if isinstance(error, NoArchive) else ""
+        return BundleInvalid(f"{self.shown}: {error}: {doubt}copy it anew and load again")
 
     @property
     def _truncated(self) -> BundleTruncated:

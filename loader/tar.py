@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from loader.errors import LoaderError, MemberInvalid
+from loader.errors import LoaderError, MemberInvalid, NoArchive
 from loader.stream import ByteStream, Window
 
 _BLOCK = 512
@@ -56,7 +56,8 @@ def read_entries(
     must be there; some writers leave them out.
 
     Raises:
-        MemberInvalid: a header is not a tar header, or there is not even room for one.
+        NoArchive: it does not begin with a tar header.
+        MemberInvalid: a later header is none.
         LoaderError: `truncated`, where the stream ends in the middle of an entry.
     """
     overrides: dict[str, str] = {}
@@ -98,11 +99,13 @@ def _read_header(
     if not block and not end_marked:
         return None
     if len(block) < _BLOCK:
-        raise MemberInvalid(f"not a tar archive: it has {len(block)} bytes") if is_first else truncated
+        raise NoArchive(f"not a tar archive: it has {len(block)} bytes") if is_first else truncated
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
-        raise MemberInvalid(f"not a tar archive, or a damaged one ({error})") from error
+        if is_first:
+            raise NoArchive(f"not a tar archive, or a damaged one ({error})") from error
+        raise MemberInvalid(f"damaged, with no tar header where one must be ({error})") from error
 
 
 def _size(header: tarfile.TarInfo, overrides: Mapping[str, str]) -> int:

@@ -164,8 +164,13 @@ def _create(layout: Layout) -> None:
     with disk_errors(layout.root):
         layout.root.mkdir(parents=True, exist_ok=True)
         with _alone(layout):
-            if not layout.version.exists():
-                _populate(layout)
+            is_new = not layout.version.exists()
+            if is_new:
+                _refuse_strangers(layout)
+            layout.blobs.mkdir(exist_ok=True)  # an old one too: somebody may have tidied up
+            layout.uploads.mkdir(mode=0o700, exist_ok=True)
+            if is_new:
+                _write(layout, str(uuid.uuid4()), None)
 
 
 @contextmanager
@@ -180,15 +185,12 @@ def _alone(layout: Layout) -> Iterator[None]:
             os.close(lock)
 
 
-def _populate(layout: Layout) -> None:
+def _refuse_strangers(layout: Layout) -> None:
     # lost+found: a disk's own root directory is a storage root too.
     made_by_us = {"blobs", "uploads", "index", "lost+found", "VERSION.partial"}
     strangers = sorted(entry.name for entry in layout.root.iterdir() if entry.name not in made_by_us)
     if strangers:
         raise StorageForeign(f"{layout.root} holds {strangers[0]!r} and is no store: name an empty directory")
-    layout.blobs.mkdir(exist_ok=True)
-    layout.uploads.mkdir(mode=0o700, exist_ok=True)
-    _write(layout, str(uuid.uuid4()), None)
 
 
 def _write(layout: Layout, root_id: str, store: str | None) -> None:

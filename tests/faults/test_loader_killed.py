@@ -36,6 +36,7 @@ def test_blobs_that_somebody_took_away_can_be_loaded_again(tmp_path: Path) -> No
     (root / "blobs").rename(tmp_path / "elsewhere")
     assert k0rdentd("store", "gc", "-s", root).returncode == 0
     assert k0rdentd("store", "fsck", "-s", root).returncode == 1
-    (root / "blobs").rmdir()
+    for folder in ("blobs", "uploads"):
+        (root / folder).rmdir()
     assert k0rdentd("load", bundle, "-s", root).returncode == 0
     assert k0rdentd("store", "fsck", "-s", root).returncode == 0

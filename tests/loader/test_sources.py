@@ -117,3 +117,15 @@ def test_what_is_no_bundle_is_told_as_that(tmp_path: Path, content: bytes, said:
         assert f"{path}: not a tar archive" in done.stderr
         assert said in done.stderr
         assert "is it the airgap bundle?" in done.stderr
+
+
+def test_a_bundle_that_is_damaged_further_on_is_not_doubted_to_be_one(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "b.tar", {f"{name}_1.tar": oci_archive(small_image(name)) for name in "abc"})
+    content = bytearray(path.read_bytes())
+    second = content.index(b"b_1.tar")
+    content[second : second + 512] = b"x" * 512
+    path.with_suffix(".tar.gz").write_bytes(gzip.compress(content))
+    done = k0rdentd("load", path.with_suffix(".tar.gz"), "-s", tmp_path / "s")
+    assert "damaged, with no tar header where one must be" in done.stderr
+    assert "is it the airgap bundle" not in done.stderr
+    assert set(listing(tmp_path / "s")) == {"a:1"}
