@@ -161,6 +161,7 @@ def test_a_mistake_in_the_file_is_told_by_name(tmp_path: Path, text: str, said: 
     done = k0rdentd("-c", config, "load", "x")
     assert done.returncode == 2
     assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
     assert str(config) in done.stderr
 
 
