@@ -252,7 +252,7 @@ def test_a_report_that_nobody_can_write_is_told_before_anything_is_loaded(tmp_pa
     ("content", "code", "said"),
     [
         (None, 2, "cannot open the bundle"),
-        (b"", 1, "ends in the middle"),
+        (b"", 1, "it has 0 bytes"),
         (bytes(1024), 1, "no image or chart"),
         (b"text" * 500, 1, "not a tar"),
         (b"\x1f\x8bxx", 1, "damaged"),
