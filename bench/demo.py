@@ -48,7 +48,8 @@ def main(bundle: Path | None, size: int, port: int, image: str | None, cosign_ke
         chosen = image or next((name for name in names if name.startswith("k0sproject/k0s:")), names[-1])
         count, total = _pull(f"127.0.0.1:{port}/{chosen}")
     click.echo(f"{chosen}: {count} blobs, {total} bytes pulled by skopeo, every digest right")
-    click.echo(f"serve it again with: k0rdentd registry -s {store}")
+    command = os.path.relpath(Path(sys.executable).with_name("k0rdentd"))
+    click.echo(f"serve it again with: {command} registry -s {store} -p {port}")
 
 
 def _refuse_taken(port: int) -> None:

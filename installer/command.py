@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from installer.config import DEFAULT_CONFIG_FILE
-from installer.streams import open_standard_streams, refused_by_machine
+from installer.streams import end_standard_streams, open_standard_streams, refused_by_machine
 from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
 from registry.path_name import PathName
@@ -85,6 +85,7 @@ def main() -> None:
     """Run a command line; leave with the exit code that requirements.md gives its outcome."""
     open_standard_streams()
     code = run(sys.argv[1:])
+    end_standard_streams()
     gc.freeze()  # or the interpreter looks through everything for garbage before it ends: 4 ms of 40
     sys.exit(code)
 

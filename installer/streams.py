@@ -23,6 +23,15 @@ def open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
+def end_standard_streams() -> None:
+    """Give up what cannot be written, which was told: Python would try it once more and complain on its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def refused_by_machine(error: OSError) -> str | None:
     """A sentence about what nobody nearer to it has told; None where it names nothing."""
     if _came_from_telling(error):

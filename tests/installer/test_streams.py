@@ -16,8 +16,8 @@ def bundle_file(tmp_path: Path) -> Path:
 
 
 def shell(line: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run this line, in which "$@" is the command with these words."""
-    command = ["sh", "-c", line, "sh", *COMMAND, *map(str, words)]
+    """Run this line, in which "$@" is the command with these words; Python buffers, as it does for operators."""
+    command = ["env", "-u", "PYTHONUNBUFFERED", "sh", "-c", line, "sh", *COMMAND, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
