@@ -161,6 +161,8 @@ def _score(root: Root, key: bytes) -> float:
 
 
 def _create(layout: Layout) -> None:
+    if os.path.lexists(layout.root) and not layout.root.is_dir():
+        raise StorageForeign(f"{layout.root} is no directory: name an empty or a new one")
     with disk_errors(layout.root):
         layout.root.mkdir(parents=True, exist_ok=True)
         with _alone(layout):
