@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 BUNDLE ?=
 KEY ?=
 SIZE ?= 200MB
+PORT ?= 5000
 # Of `make build` and `make build-airgap`.
 ARCH ?= amd64
 K0S_BINARY ?=
@@ -46,9 +47,9 @@ clients: ## Install the real clients that the tests use (apt)
 peers: ## Install what the bench measures against (apt)
 	@sh tests/install-packages $(CLIENTS) $(PEERS) $(BUILDERS)
 
-run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path KEY=cosign.pub for a real one)
+run: venv ## Load a bundle, serve it, pull one image back and check it (BUNDLE=path KEY=cosign.pub for a real one; PORT=5001)
 	@sh tests/install-packages skopeo
-	$(BIN)/python -m bench.demo $(if $(BUNDLE),--bundle $(BUNDLE) $(if $(KEY),--cosign-key $(KEY)),--size $(SIZE))
+	$(BIN)/python -m bench.demo --port $(PORT) $(if $(BUNDLE),--bundle $(BUNDLE) $(if $(KEY),--cosign-key $(KEY)),--size $(SIZE))
 
 test: venv $(VENV)/helm peers ## Run every test, with real clients and faults
 	$(BIN)/ruff format --check .

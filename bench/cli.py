@@ -22,15 +22,17 @@ from bench.site_cli import site
 from bench.slow import measure as measure_slow
 from bench.slow import target
 from bench.stock import bundle
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
+from registry.path_name import NewFile, PathName
 
 T = TypeVar("T")
 
 rounds_option = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all measurements here.")
+json_option = click.option("--json", "json_file", type=NewFile(), help="Write all measurements here.")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def bench() -> None:
     """Measure pulls and loads against other programs on this machine."""
 
@@ -43,7 +45,7 @@ bench.add_command(site)
 @bench.command()
 @click.option(
     "--work",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(file_okay=False),
     default=Path(tempfile.gettempdir(), "k0rdentd-bench"),
     show_default=True,
     help="Directory on the disk to measure; generated bundles stay there. Needs about 3 times the largest size.",

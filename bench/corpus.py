@@ -21,6 +21,7 @@ from bench.layout import INDEX, MANIFEST
 from bench.members import Made, Mill
 from bench.output import storable, write_entries
 from bench.signing import private_key, sign
+from registry.path_name import PathName
 
 __all__ = ["BrokenMember", "BundleSpec", "Contents", "Form", "Member", "form_of", "write_bundle"]
 
@@ -125,7 +126,7 @@ class ByteSize(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PathName())
 @click.option("--size", type=ByteSize(), required=True, help="Bytes before compression: 3MB, 2GB, 22GB.")
 @click.option("--seed", default=1, show_default=True, help="Another seed, other bytes.")
 @click.option("--version", default="1.2.3", show_default=True, help="The bundle's version.")
@@ -134,8 +135,8 @@ class ByteSize(click.ParamType[int]):
 @click.option("--broken", is_flag=True, help="Add members that must fail.")
 @click.option("--images", type=click.IntRange(min=1), help="How many images; the vendor ships 233.")
 @click.option("--nested/--no-nested", default=True, help="One image with an index in its index; skopeo -a refuses it.")
-@click.option("--sign", "key", type=click.Path(path_type=Path), help="Write OUT.sig with this ECDSA key (PEM).")
-@click.option("--contents", type=click.Path(path_type=Path), help="Where to write, as JSON, what a loader must find.")
+@click.option("--sign", "key", type=PathName(), help="Write OUT.sig with this ECDSA key (PEM).")
+@click.option("--contents", type=PathName(), help="Where to write, as JSON, what a loader must find.")
 def main(
     *,
     out: Path,

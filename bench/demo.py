@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import click
 
 from bench.corpus import BundleSpec, ByteSize, write_bundle
 from bench.signing import sign_with_a_fresh_key
+from registry.path_name import PathName
 
 FOLDER = Path("var")
 COMMAND = (sys.executable, "-m", "installer.command")
@@ -26,24 +29,36 @@ class DemoFailed(click.ClickException):
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path, exists=True), help="A real bundle; otherwise one is made.")
+@click.option("--bundle", type=PathName(exists=True), help="A real bundle; otherwise one is made.")
 @click.option("--size", type=ByteSize(), default="200MB", show_default=True, help="Size of the bundle that is made.")
 @click.option("--port", default=5000, show_default=True)
 @click.option("--image", help="What to pull, as repository:tag; otherwise k0s, or whatever comes last.")
 @click.option("--cosign-key", help="Of the real bundle's signer; otherwise its signature is not checked.")
 def main(bundle: Path | None, size: int, port: int, image: str | None, cosign_key: str | None) -> None:
     """Load, serve, pull, check."""
+    _refuse_taken(port)
     store = FOLDER / "store"
     if bundle is None:
         bundle, cosign_key = _sample(size)
-    with _registry(bundle, cosign_key, store, port) as url:
-        _wait_until_ready(url)
+    url = f"http://127.0.0.1:{port}"
+    with _registry(bundle, cosign_key, store, port) as registry:
+        _wait_until_ready(url, registry)
         names = _images(store)
         click.echo(f"{len(names)} images and charts are served at {url}")
         chosen = image or next((name for name in names if name.startswith("k0sproject/k0s:")), names[-1])
         count, total = _pull(f"127.0.0.1:{port}/{chosen}")
     click.echo(f"{chosen}: {count} blobs, {total} bytes pulled by skopeo, every digest right")
-    click.echo(f"serve it again with: k0rdentd registry -s {store}")
+    command = os.path.relpath(Path(sys.executable).with_name("k0rdentd"))
+    click.echo(f"serve it again with: {command} registry -s {store} -p {port}")
+
+
+def _refuse_taken(port: int) -> None:
+    """Before anything is made; and who answers there would be taken for our registry."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise DemoFailed(f"port {port} cannot be used ({reason}); take another: make run PORT=5001") from error
 
 
 def _sample(size: int) -> tuple[Path, str]:
@@ -58,31 +73,32 @@ def _sample(size: int) -> tuple[Path, str]:
 
 
 @contextmanager
-def _registry(bundle: Path, cosign_key: str | None, store: Path, port: int) -> Iterator[str]:
+def _registry(bundle: Path, cosign_key: str | None, store: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     proof = ["--cosign-key", cosign_key] if cosign_key else ["--no-verify"]
     options = ["-s", str(store), "-b", str(bundle), *proof, "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen([*COMMAND, "registry", *options])
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield process
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_ready(url: str) -> None:
-    """A refused connection means that it starts, a 503 that it loads; a load that failed is the end."""
-    while True:
+def _wait_until_ready(url: str, registry: subprocess.Popen[bytes]) -> None:
+    """A refused connection means that it starts, a 503 that it loads; a load that failed is the end, as is its own."""
+    while registry.poll() is None:
         try:
-            urllib.request.urlopen(f"{url}/readyz").close()  # noqa: S310  # our own, on the loopback
+            urllib.request.urlopen(f"{url}/readyz", timeout=2).close()  # noqa: S310  # our own, on the loopback
         except urllib.error.HTTPError as answer:
             told = answer.read().decode().strip()
             if told.endswith(("failed", "interrupted", "refused")):
                 raise DemoFailed(told) from answer
-        except urllib.error.URLError:
+        except OSError:
             pass
         else:
             return
         time.sleep(0.1)
+    raise DemoFailed("the registry ended before it was ready, for the reason above")
 
 
 def _images(store: Path) -> list[str]:

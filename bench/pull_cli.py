@@ -19,6 +19,7 @@ from bench.suite.field import Plan
 from bench.suite.run import SECTIONS, measure, versions
 from bench.tables import tables
 from bench.verdicts import verdicts
+from registry.path_name import NewFile, PathName
 from registry.transfer.transport import Security
 
 _OUTCOMES = {"holds": "holds", "fails": "DOES NOT HOLD", "tie": "too close to tell"}
@@ -37,9 +38,9 @@ _OUTCOMES = {"holds": "holds", "fails": "DOES NOT HOLD", "tie": "too close to te
     metavar="NAME=URL|COMMAND",
     help="Measure this registry too; a command gets its port as {port} and an empty directory as {folder}.",
 )
-@click.option("--ca-file", type=click.Path(path_type=Path, dir_okay=False), help="Whom to trust at peers' addresses.")
+@click.option("--ca-file", type=PathName(dir_okay=False), help="Whom to trust at peers' addresses.")
 @click.option("--insecure", is_flag=True, help="Take any certificate from peers with an address.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here, for a report.")
+@click.option("--json", "json_file", type=NewFile(), help="Write all figures here, for a report.")
 def pull(
     *,
     rounds: int,
@@ -106,11 +107,9 @@ def _collect(measured: Iterable[Figure], into: list[Figure]) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default="bench.html", show_default=True, help="The page."
-)
-@click.option("--baseline", type=click.Path(path_type=Path, dir_okay=False), help="Mark what became worse since then.")
+@click.argument("files", nargs=-1, required=True, type=PathName(dir_okay=False))
+@click.option("-o", "--output", type=NewFile(), default="bench.html", show_default=True, help="The page.")
+@click.option("--baseline", type=PathName(dir_okay=False), help="Mark what became worse since then.")
 @click.option("--plots/--no-plots", default=None, help="Draw with matplotlib.  [default: if it is installed]")
 def report(*, files: tuple[Path, ...], output: Path, baseline: Path | None, plots: bool | None) -> None:
     """Make one page, and one JSON file beside it, of what --json wrote; both hold all, and need no network."""

@@ -18,6 +18,7 @@ from bench.site.probe import Manners, Probe, probe
 from bench.site.survey import Survey, survey
 from bench.traffic.endpoint import Endpoint
 from registry.credentials import credential_options
+from registry.path_name import NewFile, PathName
 from registry.transfer.access import Credentials
 from registry.units import human
 
@@ -42,9 +43,7 @@ class _BitRate(click.ParamType[float]):
 
 @click.command()
 @click.argument("url")
-@click.option(
-    "-s", "--storage", multiple=True, type=click.Path(path_type=Path), help="Its storage here, to measure the disk."
-)
+@click.option("-s", "--storage", multiple=True, type=PathName(), help="Its storage here, to measure the disk.")
 @click.option("--nodes", type=click.IntRange(1), default=10, show_default=True, help="That pull everything at once.")
 @click.option("--platform", default="linux/amd64", show_default=True, help="Of the nodes.")
 @click.option(
@@ -63,7 +62,7 @@ class _BitRate(click.ParamType[float]):
 )
 @click.option("--node-link", type=_BitRate(), help="Speed of a node's network card.  [default: the same]")
 @credential_options
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write everything here.")
+@click.option("--json", "json_file", type=NewFile(), help="Write everything here.")
 def site(
     *,
     url: str,

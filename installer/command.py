@@ -7,13 +7,16 @@ falcon, lmdb or gunicorn; nor the configuration file and the log, which it has n
 import gc
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from installer.config import DEFAULT_CONFIG_FILE
+from installer.streams import end_standard_streams, open_standard_streams, refused_by_machine
 from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
+from registry.path_name import PathName
 
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench.cli:bench",
@@ -39,6 +42,7 @@ _COMMANDS: Mapping[str, str] = {
 # They tell what was built in, whatever this machine's file says.
 _NOTHING_NEEDED = frozenset({"show-flavor", "version"})
 _USAGE = 2
+_MACHINE_FAILED = 4
 _INTERRUPTED = 130
 
 
@@ -48,7 +52,7 @@ _INTERRUPTED = 130
 @click.option(
     "-c",
     "--config-file",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     default=DEFAULT_CONFIG_FILE,
     show_default=True,
     envvar="K0RDENTD_CONFIG_FILE",
@@ -79,7 +83,9 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
 
 def main() -> None:
     """Run a command line; leave with the exit code that requirements.md gives its outcome."""
+    open_standard_streams()
     code = run(sys.argv[1:])
+    end_standard_streams()
     gc.freeze()  # or the interpreter looks through everything for garbage before it ends: 4 ms of 40
     sys.exit(code)
 
@@ -97,6 +103,8 @@ def run(arguments: list[str]) -> int:
     except Failure as error:
         return _tell(str(error), error, error.exit_code, arguments)
     except Exception as error:  # noqa: BLE001  # the last door: an operator gets a sentence
+        if isinstance(error, OSError) and (refusal := refused_by_machine(error)):
+            return _tell(refusal, error, _MACHINE_FAILED, arguments)
         return _tell(f"internal error: {error!r}; run it with --debug to see where", error, 1, arguments)
     return outcome if isinstance(outcome, int) else 0
 
@@ -105,7 +113,8 @@ def _tell(sentence: str, error: Exception, code: int, arguments: list[str]) -> i
     import logging  # noqa: PLC0415  # 6 ms that only a failure needs
     import traceback  # noqa: PLC0415
 
-    click.echo(f"k0rdentd: {sentence}", err=True)
+    with suppress(OSError):  # the disk below standard error may be what is full
+        click.echo(f"k0rdentd: {sentence}", err=True)
     if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
     return code

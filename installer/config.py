@@ -35,7 +35,7 @@ def read_config(path: Path, *, required: bool) -> dict[str, object]:
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigurationInvalid(f"{path} is not YAML: {error}") from error
+        raise ConfigurationInvalid(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ConfigurationInvalid(f"{path} must hold sections such as 'registry:'")
     return {str(key): value for key, value in document.items()}

@@ -14,13 +14,15 @@ from installer.options import load_here
 from installer.redaction import masked
 from installer.schema import config_schema
 from installer.settings_base import Remark
+from registry.lazy_group import LazyGroup
+from registry.path_name import PathName
 
 # Sections that hold options of the command of their name.
 _COMMAND_SECTIONS = ("registry", "load")
 _INVALID = 2
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def config() -> None:
     """Show and check the configuration file."""
 
@@ -58,7 +60,7 @@ def view(context: click.Context, as_json: bool) -> None:  # noqa: FBT001
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=PathName(dir_okay=False), required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
 @click.pass_context
 def validate(context: click.Context, file: Path | None, as_json: bool) -> int:  # noqa: FBT001

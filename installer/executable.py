@@ -139,7 +139,7 @@ class Executable:
             raise ExecutableDamaged(f"cannot read {self.path}: {error.strerror}") from error
 
     def check(self) -> Iterator[str]:
-        """The names of all sections, each when it was found to be as it was built.
+        """The names of all sections that hold anything, each when it was found to be as it was built.
 
         Raises:
             ExecutableDamaged: one is not.
@@ -147,7 +147,8 @@ class Executable:
         for name, section in self.footer.sections():
             for _ in self.read(name, section):
                 pass
-            yield name
+            if section.size:
+                yield name
 
     def _pieces(self, file: BinaryIO, name: str, section: Section) -> Iterator[bytes]:
         import hashlib  # noqa: PLC0415  # 3 ms and 5 MB of OpenSSL, which `version` does without

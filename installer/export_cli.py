@@ -11,12 +11,13 @@ from installer.joining import join_files, write_files
 from installer.options import host_options, settings_here
 from installer.settings_types import Duration, format_duration
 from installer.site import find_registry, node_address
+from registry.path_name import PathName
 
 _EXECUTABLE = 0o755
 _output = click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(file_okay=False),
     required=True,
     envvar="K0RDENTD_EXPORT_OUTPUT",
     help="The folder to write to; it is made if need be.",
@@ -68,7 +69,7 @@ def export_join_config(
 @click.option(
     "-b",
     "--bundle-path",
-    type=click.Path(path_type=Path, exists=True),
+    type=PathName(exists=True),
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
     help="Take k0s out of this bundle; if left out it is the one of this machine, or else of the registry.",
 )

@@ -25,6 +25,7 @@ from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters
+from registry.path_name import PathName
 from registry.program import executable
 
 _ROUNDS = 3
@@ -69,7 +70,7 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
 )
 @click.option(
     "--k0s-binary",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathName(dir_okay=False),
     envvar="K0RDENTD_K0S_BINARY",
     help="An executable of k0s; the registry's, or with --online the one of k0s' releases, if left out.",
 )
@@ -123,6 +124,8 @@ def install(
     steps = install_steps(host, site, joining)
     if dry_run:
         show(host, plan(host, steps))
+        if not (skip_preflight or begun):
+            _foretell_refusal(host, settings)
     else:
         with alone(host):
             carry_out(host, steps)
@@ -158,6 +161,14 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
     click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _foretell_refusal(host: Host, settings: Settings) -> None:
+    """A plan is shown on any machine, and told with it that it would not begin on this one."""
+    try:
+        require_fit(facts_of(host, settings), settings)
+    except WillNot as refusal:
+        click.echo(f"k0rdentd: 'install' would refuse: {refusal}", err=True)
 
 
 def _look_for_images(host: Host, site: Site) -> None:

@@ -11,12 +11,13 @@ import click
 from installer.host import Host
 from installer.settings import Settings
 from installer.settings_file import Loaded, load_settings
+from registry.path_name import PathName
 
 _log = logging.getLogger(__name__)
 _host_options = (
     click.option(
         "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        type=PathName(exists=True, file_okay=False),
         default=Path("/"),
         hidden=True,
         envvar="K0RDENTD_ROOT",

@@ -10,7 +10,9 @@ from installer.executable import Executable
 from installer.runtime import check_runtime
 from loader.errors import SignatureInvalid
 from loader.signature import Check
+from registry.lazy_group import LazyGroup
 from registry.oci.errors import Failure
+from registry.path_name import PathName
 from registry.program import executable
 from registry.verification import Evidence
 
@@ -23,7 +25,7 @@ class ExecutableUntrusted(Failure):
     """The signature is not one of this executable by that key."""
 
 
-@click.group("self")
+@click.group("self", cls=LazyGroup)
 def own() -> None:
     """About the executable that k0rdentd is."""
 
@@ -32,7 +34,7 @@ def own() -> None:
 @click.option("--cosign-key", envvar="K0RDENT_COSIGN_KEY", help="The vendor's public key: a file, or an https URL.")
 @click.option(
     "--cosign-signature",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="The signature.  [default: the executable's name + .sig]",
 )
 def check(cosign_key: str | None, cosign_signature: Path | None) -> None:

@@ -15,13 +15,14 @@ from installer.preflight_cli import facts_of
 from installer.redaction import Redactor
 from installer.settings import Settings
 from installer.support import collect, known_secrets, support_bundle
+from registry.path_name import PathName
 
 
 @click.command("support-bundle")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathName(dir_okay=False),
     help="Where to write it.  [default: k0rdentd-support-HOST-TIME.tar.gz]",
 )
 @host_options

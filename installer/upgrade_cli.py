@@ -18,6 +18,8 @@ from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Wishes
 from installer.upgrade import k0rdent_steps, k0s_steps
+from registry.lazy_group import LazyGroup
+from registry.path_name import PathName
 from registry.program import child_command
 
 _dry_run = click.option("--dry-run", is_flag=True, envvar="K0RDENTD_DRY_RUN", help="Show all changes, and make none.")
@@ -25,12 +27,12 @@ _bundle = click.option(
     "-b",
     "--bundle-path",
     "bundle",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="A bundle to load into this machine's registry first, as 'k0rdentd load' does.",
 )
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def upgrade() -> None:
     """Bring k0s or k0rdent to another version.
 
@@ -48,7 +50,7 @@ def upgrade() -> None:
 )
 @click.option(
     "--k0s-binary",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathName(dir_okay=False),
     envvar="K0RDENTD_K0S_BINARY",
     help="An executable of that k0s; the registry's if left out.",
 )

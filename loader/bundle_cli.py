@@ -11,11 +11,12 @@ from loader.proof import prove
 from loader.source import Source
 from registry.lazy_group import LazyGroup
 from registry.options import json_option, key_option, signature_option
+from registry.path_name import PathName
 from registry.text import printable
 from registry.units import human
 from registry.verification import Evidence, EvidenceMissing, Verification
 
-_BUNDLE = click.Path(path_type=Path)
+_BUNDLE = PathName()
 # What speaks to registries is half of what there is to import.
 _IN_OTHER_FILES: Mapping[str, str] = {
     "create": "loader.make_cli:create",
@@ -42,7 +43,9 @@ def inspect(bundle: Path, as_json: bool) -> None:  # noqa: FBT001
         return
     for listed in listing:
         click.echo(listed.line())
-    click.echo(f"{len(listing)} images and charts, {human(sum(each.size for each in listing))}")
+    good = [each for each in listing if each.error is None]
+    broken = f"; {len(listing) - len(good)} broken" if len(good) < len(listing) else ""
+    click.echo(f"{len(good)} images and charts, {human(sum(each.size for each in good))}{broken}")
 
 
 @bundle.command()

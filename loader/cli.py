@@ -18,13 +18,14 @@ from loader.report import Origin, Report, Status
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option, verify_options
+from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
 from registry.units import human
 from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
-_BUNDLE = click.Path(path_type=Path)
+_BUNDLE = PathName()
 
 
 @click.command(cls=LoadCommand)
@@ -86,10 +87,10 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
             show(outcome)
             if report is not None and outcome.status is not Status.READ:
                 outcomes.append(outcome)
-    if report is not None:
-        run.report.write(report, outcomes)
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
+    if report is not None:
+        run.report.write(report, outcomes)
     _tell_failures(run.report)
     run.require_platforms()
     if not run.report.images:
@@ -130,7 +131,9 @@ def _tell_failures(report: Report) -> None:
 def _dry_run(source: Source, selection: Selection) -> None:
     count = size = 0
     for listed in list_members(source, selection):
-        if listed.is_wanted:
+        if listed.error is not None:
+            click.echo(f"would fail {listed.line()}")
+        elif listed.is_wanted:
             click.echo(f"would load {listed.line()}")
             count, size = count + 1, size + listed.size
     click.echo(f"{count} images and charts, up to {human(size)}")

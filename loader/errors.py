@@ -12,7 +12,8 @@ Failure
     ├── WorkerKilled         exit code 4: a process of the pool is gone
     ├── JournalForeign       never ends a load: what is remembered of the bundle was written by another version
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
-        └── MemberTruncated  the archive ends before it should
+        ├── MemberTruncated  the archive ends before it should
+        └── NoArchive        not even its first bytes are those of an archive
 """
 
 from typing import ClassVar
@@ -72,3 +73,7 @@ class MemberInvalid(LoaderError):
 
 class MemberTruncated(MemberInvalid):
     """An archive inside the bundle ends in the middle of a file."""
+
+
+class NoArchive(MemberInvalid):
+    """It does not begin as a tar does."""

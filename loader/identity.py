@@ -11,7 +11,7 @@ from loader.config import LoadSettings
 from loader.source import Source
 from loader.stream import unreadable
 from loader.survey import Survey
-from registry.text import encodable
+from registry.text import spelled
 
 _PIECES: Final = 64
 _PIECE: Final = 64 * 1024
@@ -34,7 +34,7 @@ class Stamp:
             inode = inode or facts.st_ino
             modified.update(b"%d %d " % (facts.st_size, facts.st_mtime_ns))
             changed.update(b"%d " % facts.st_ctime_ns)
-        return cls(encodable(str(source.path.resolve())), inode, modified.hexdigest(), changed.hexdigest())
+        return cls(spelled(source.path.resolve()), inode, modified.hexdigest(), changed.hexdigest())
 
     def allows(self, earlier: Self) -> bool:
         """Whether the files may be those of the earlier stamp, or copies of them.

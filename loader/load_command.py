@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from loader.selection import Selection, is_platform
+from registry.oci.errors import NameInvalid
+from registry.oci.reference import RepositoryName
+from registry.path_name import NewFile
 
-report_option = click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcome of every image here, as JSON."
-)
+report_option = click.option("--report", type=NewFile(), help="Write the outcome of every image here, as JSON.")
 
 
 def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -21,10 +21,18 @@ def _platforms(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     return tuple(sorted(set(values)))
 
 
+def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Before all of a bundle is read, of which no image could be named."""
+    try:
+        return str(RepositoryName.parse(value.strip("/"))) if value else value
+    except NameInvalid as error:
+        raise click.BadParameter(f"{value!r} cannot begin the name of a repository, such as site/mirror") from error
+
+
 _SELECTION_OPTIONS = (
     click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag."),
-    click.option("--prefix", default="", metavar="PATH", help="Put in front of every repository."),
+    click.option("--prefix", default="", callback=_prefix, metavar="PATH", help="Put in front of every repository."),
     click.option(
         "--platform",
         "platforms",

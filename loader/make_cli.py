@@ -18,6 +18,7 @@ from loader.repack import repack as repack_bundle
 from loader.signature import Check
 from registry.credentials import credential_options
 from registry.options import storage_option
+from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
 from registry.transfer.access import Access, Credentials
@@ -33,8 +34,8 @@ from registry.transfer.transport import Security, Transport
 from registry.units import human
 from registry.verification import Verification
 
-_BUNDLE = click.Path(path_type=Path)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_BUNDLE = PathName()
+_FILE = PathName(dir_okay=False)
 _GLOB = frozenset("*?[")
 
 

@@ -16,6 +16,7 @@ from loader.selection import Selection
 from loader.source import Source
 from registry.credentials import credential_options
 from registry.options import verify_options
+from registry.path_name import PathName
 from registry.text import printable
 from registry.transfer.access import Credentials
 from registry.transfer.place import Address
@@ -24,7 +25,7 @@ from registry.transfer.signals import interrupt_on_signals
 from registry.units import human
 from registry.verification import Verification
 
-_BUNDLE = click.Path(path_type=Path)
+_BUNDLE = PathName()
 
 
 @click.command()

@@ -84,7 +84,7 @@ def _entries(bundle: Path) -> Iterator[Entry]:
     try:
         yield from _directory_entries(bundle) if bundle.is_dir() else _tar_entries(bundle)
     except MemberInvalid as error:  # a header of the bundle itself
-        raise BundleInvalid(f"{bundle}: {error}") from error
+        raise BundleInvalid(f"{bundle}: {error}: copy it anew") from error
 
 
 def _tar_entries(bundle: Path) -> Iterator[Entry]:

@@ -143,9 +143,10 @@ class Report:
     def summary(self, seconds: float) -> str:
         """One line for an operator."""
         parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
-        rate = (self.bytes - self.known_bytes) / seconds / 1e6 if seconds else 0.0
         known = f" ({self.known} of them known from an earlier load)" if self.known else ""
-        return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+        read = self.bytes - self.known_bytes
+        rate = f" ({read / seconds / 1e6:.0f} MB/s)" if read and seconds else ""
+        return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s{rate}"
 
     def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
         """All of it as a JSON document.

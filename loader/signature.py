@@ -59,7 +59,7 @@ class Signature:
         except OSError as error:
             raise SignatureInvalid(f"cannot read the signature {path}: {error.strerror}") from error
         if not text.strip() or len(text) > _LIMIT:
-            raise SignatureInvalid(f"{path} holds no signature: it has {len(text)} bytes")
+            raise SignatureInvalid(f"{path} holds no signature: it is {'too large' if text.strip() else 'empty'}")
         try:
             is_document = text.isascii() and text.lstrip().startswith(b"{")
             return cls._from_json(json.loads(text)) if is_document else cls(_decode(text))

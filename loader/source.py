@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
-from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid
+from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid, NoArchive
 from loader.folder import files_in
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
@@ -82,6 +82,11 @@ class Source:
     def is_piped(self) -> bool:
         """Whether it comes from standard input: of no known size, once, and never to be recognised."""
         return self.path == STANDARD_INPUT
+
+    @property
+    def shown(self) -> str:
+        """What it is called in a sentence."""
+        return "standard input" if self.is_piped else str(self.path)
 
     @cached_property
     def is_plain(self) -> bool:
@@ -238,11 +243,12 @@ class Source:
         return places, None
 
     def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
-        return BundleInvalid(f"{self.path}: {error}")
+        doubt = "is it the airgap bundle? Then " if isinstance(error, NoArchive) else ""
+        return BundleInvalid(f"{self.shown}: {error}: {doubt}copy it anew and load again")
 
     @property
     def _truncated(self) -> BundleTruncated:
-        return BundleTruncated(f"{self.path} ends in the middle of a member: copy it anew and load again")
+        return BundleTruncated(f"{self.shown} ends in the middle of a member: copy it anew and load again")
 
     def _archives(self, stream: ByteStream, done: int = 0) -> Iterator[Entry]:
         for entry in read_entries(stream, self._truncated, end_marked=True, start=done):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loader.errors import LoaderError, MemberInvalid
+from loader.errors import LoaderError, MemberInvalid, NoArchive
 from loader.stream import ByteStream, Window
 
 PADDING: Final = 1024 * 1024
@@ -64,13 +64,14 @@ def read_entries(
     must be there; some writers leave them out.
 
     Raises:
-        MemberInvalid: a header is not a tar header.
+        NoArchive: it does not begin with a tar header.
+        MemberInvalid: a later header is none.
         LoaderError: `truncated`, where the stream ends in the middle of an entry.
     """
     overrides: dict[str, str] = {}
     offset = start
-    while (block := _read_block(stream, truncated, end_marked=end_marked)) is not None:
-        header = _header(block)
+    while (block := _read_block(stream, truncated, end_marked=end_marked, is_first=offset == 0)) is not None:
+        header = _header(block, is_first=offset == 0)
         offset += _BLOCK
         if header.type == tarfile.GNUTYPE_SPARSE:
             offset += _skip_map(block, stream, truncated)
@@ -101,7 +102,7 @@ _KINDS = {
 _IS_EXTENDED, _IS_EXTENDED_AGAIN = 482, 504
 
 
-def _read_block(stream: ByteStream, truncated: LoaderError, *, end_marked: bool) -> bytes | None:
+def _read_block(stream: ByteStream, truncated: LoaderError, *, end_marked: bool, is_first: bool) -> bytes | None:
     """A header's; None at the end."""
     block = stream.read(_BLOCK)
     if block == _ZEROS:
@@ -111,15 +112,17 @@ def _read_block(stream: ByteStream, truncated: LoaderError, *, end_marked: bool)
     if not block and not end_marked:
         return None
     if len(block) < _BLOCK:
-        raise truncated
+        raise NoArchive(f"not a tar archive: it has {len(block)} bytes") if is_first else truncated
     return block
 
 
-def _header(block: bytes) -> tarfile.TarInfo:
+def _header(block: bytes, *, is_first: bool) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
-        raise MemberInvalid(f"not a tar archive, or a damaged one ({error})") from error
+        if is_first:
+            raise NoArchive(f"not a tar archive, or a damaged one ({error})") from error
+        raise MemberInvalid(f"damaged, with no tar header where one must be ({error})") from error
 
 
 def _skip_map(header: bytes, stream: ByteStream, truncated: LoaderError) -> int:

@@ -12,6 +12,7 @@ import click
 from registry.config import Limits
 from registry.oci.errors import Failure
 from registry.options import storage_option
+from registry.path_name import PathName
 from registry.storage.blobs import StoredBlob
 from registry.storage.drain import drain as drain_root
 from registry.storage.drain import give_up, stop_draining
@@ -102,7 +103,7 @@ def gc(
     parts = ", ".join(_count(number, kind.value) for kind, number in counts.items()) or "nothing"
     _tell(f"{'would remove' if dry_run else 'removed'} {parts}: {human(size)}")
     if kept:
-        age = f"younger than {human_duration(grace)} (until {until:%H:%M} at the latest; --grace)"
+        age = f"younger than {human_duration(grace)} (until {until:%Y-%m-%d %H:%M} at the latest; --grace)"
         _tell(f"{human(kept)} kept because it is {age}")
 
 
@@ -149,7 +150,7 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
 
 
 @click.command()
-@click.argument("root", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("root", type=PathName(file_okay=False))
 @storage_option
 @click.option("--cancel", is_flag=True, help="Let ROOT have new blobs again.")
 @click.option("--lost", is_flag=True, help="Its disk is gone: forget what was there; a load brings it again.")

@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 
+from registry.path_name import PathName
 from registry.transfer.access import Credentials
 
-_READ_FILE = click.Path(path_type=Path, dir_okay=False)
+_READ_FILE = PathName(dir_okay=False)
 
 _CREDENTIAL_OPTIONS = (
     click.option("--username", help="User of the registry."),
     click.option(
         "--password-file",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        type=PathName(dir_okay=False, allow_dash=True),
         help="File of the user's password; - is standard input.",
     ),
     click.option(

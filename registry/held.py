@@ -9,6 +9,7 @@ from registry.oci.errors import Failure
 from registry.storage.errors import StorageError
 from registry.storage.loads import has_completed_load
 from registry.storage.store import Store
+from registry.text import spelled
 from registry.verification import EvidenceMissing
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,6 @@ def _is_held(bundle: Path, settings: RegistrySettings) -> bool:
         return False
     try:
         with store.snapshot() as snapshot:
-            return has_completed_load(snapshot, str(bundle))
+            return has_completed_load(snapshot, spelled(bundle))
     finally:
         store.close()

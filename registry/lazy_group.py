@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
+_WHOLE = 1000
+
 
 class LazyGroup(click.Group):
     """Knows the names of its `lazy` commands, each as `module:attribute`, and imports one when it is asked for."""
 
-    def __init__(self, *arguments: Any, lazy: Mapping[str, str], **options: Any) -> None:
+    def __init__(self, *arguments: Any, lazy: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._lazy = lazy
+        self._lazy = lazy or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._lazy})
@@ -25,6 +27,23 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         _show_environment(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A mistyped name is told with those that are like it, which click looks for among what is imported."""
+        if not (ctx.resilient_parsing or args[0].startswith("-")) and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches  # noqa: PLC0415  # 2 ms of every start
+
+            close = " or ".join(map(repr, get_close_matches(args[0], self.list_commands(ctx))))
+            ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {close}?' if close else ''}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All that a command says of itself in one sentence; click would cut it to what is left of a line."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=_WHOLE)) for name, each in found if each])
 
 
 def _show_environment(command: click.Command) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from registry.config import DEFAULT_STORAGE, PLAIN_HTTP, TLS_MODES
+from registry.path_name import PathName
 from registry.pki.errors import HostNameInvalid
 from registry.pki.names import SubjectName, parse_name
 from registry.verification import is_url
@@ -17,13 +18,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 storage_option = click.option(
     "-s",
     "--storage",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     multiple=True,
     default=(DEFAULT_STORAGE,),
     show_default=True,
     envvar="K0RDENTD_REGISTRY_STORAGE",
     help="Storage root; repeat it to spread blobs over several (in the environment: with colons between).",
 )
+
+_FILE = PathName()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document in place of lines.")
 
@@ -54,6 +57,9 @@ def _words(option: click.Option, value: object) -> list[str]:
 class _KeyPlace(click.types.StringParamType):
     """A file, or a URL."""
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return str(value if is_url(str(value)) else _FILE.convert(value, param, ctx))
+
 
 class _HostName(click.ParamType[SubjectName]):
     """A DNS name or an address; several in an environment variable have commas or spaces between."""
@@ -69,8 +75,6 @@ class _HostName(click.ParamType[SubjectName]):
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         return [part for part in re.split(r"[\s,]+", rv) if part]
 
-
-_FILE = click.Path(path_type=Path, resolve_path=False)
 
 _TLS_OPTIONS = (
     click.option(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from registry.oci.errors import ManifestUnknown
 from registry.options import json_option, storage_option
 from registry.storage.audit import Audit
 from registry.storage.audit import audit as audit_store
@@ -16,6 +17,7 @@ from registry.storage.explain import explain as explain_image
 from registry.storage.history import Cause, Event, Record
 from registry.storage.store import Store
 from registry.text import printable
+from registry.transfer.errors import ReferenceMissing
 from registry.transfer.selection import Named
 from registry.units import human
 
@@ -35,8 +37,12 @@ def explain(ref: str, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa
     """
     named = Named.parse(ref)
     store = Store.open(storage, create=False)
-    found = explain_image(store, named.repository, named.reference)
-    store.close()
+    try:
+        found = explain_image(store, named.repository, named.reference)
+    except ManifestUnknown as error:
+        raise ReferenceMissing(f"no image in the store is {named}: see 'k0rdentd store ls'") from error
+    finally:
+        store.close()
     if as_json:
         click.echo(json.dumps({"image": str(named), **_explanation(found)}, indent=2))
         return

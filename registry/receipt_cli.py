@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from registry.options import storage_option
+from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.transfer.output import write_file
 from registry.transfer.receipt import Receipt
@@ -13,7 +14,7 @@ from registry.units import human
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=PathName(dir_okay=False))
 @storage_option
 def receipt(out: Path, storage: tuple[Path, ...]) -> None:
     """Write to OUT, as JSON, what the store holds: its tags and the blobs that they need.

@@ -18,6 +18,7 @@ from registry.config import (
     default_workers,
 )
 from registry.options import Command, storage_option, tls_options, verify_options
+from registry.path_name import PathName
 from registry.verification import Verification
 
 _LIMITS: Final = Limits()
@@ -36,7 +37,7 @@ _OPTIONS = (
     click.option(
         "-b",
         "--bundle-path",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
         help="Bundle to load while serving; not needed once the storage holds its content.",
     ),
@@ -59,14 +60,14 @@ _OPTIONS = (
     ),
     click.option(
         "--htpasswd",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         envvar="K0RDENTD_REGISTRY_HTPASSWD",
         help="Users, with bcrypt hashes; read again when it changes.",
     ),
     tls_options,
     click.option(
         "--files",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         envvar="K0RDENTD_REGISTRY_FILES",
         help="Directory whose files are served at /files/ too, beside k0s from its images in the store; to anybody.",
     ),
@@ -112,7 +113,7 @@ _OPTIONS = (
     click.option("-d", "--background", is_flag=True, help="Detach; a systemd unit is the better way."),
     click.option(
         "--pid-file",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         envvar="K0RDENTD_REGISTRY_PID_FILE",
         help="Where to write the process id, for SIGTERM and SIGHUP.",
     ),

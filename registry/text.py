@@ -1,4 +1,7 @@
-"""What strangers send, made harmless to show."""
+"""What strangers send, made harmless to show and to keep."""
+
+import os
+from pathlib import Path
 
 
 def encodable(text: str) -> str:
@@ -12,3 +15,8 @@ def printable(text: str, limit: int = 400) -> str:
     if shown.isprintable():
         return shown
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
+
+
+def spelled(path: Path) -> str:
+    r"""A path for what is kept: bytes that are not UTF-8, which no document may hold, as `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

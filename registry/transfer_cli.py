@@ -11,7 +11,9 @@ import click
 
 from registry.credentials import credential_options
 from registry.oci.digest import Digest
+from registry.oci.errors import ManifestUnknown
 from registry.options import storage_option
+from registry.path_name import PathName
 from registry.selection import Globs
 from registry.storage.history import Cause, local_user
 from registry.storage.roots import index_layout
@@ -37,7 +39,7 @@ _FAILURES_SHOWN = 20
 
 @click.command()
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("out", type=PathName(dir_okay=False, allow_dash=True))
 @storage_option
 @click.option("--registry", "host", default="", metavar="HOST:PORT", help="Put in front of every name in the archive.")
 @click.option("--referrers", is_flag=True, help="Take signatures, and all else that refers to the images, along.")
@@ -75,11 +77,18 @@ def _resolve(refs: Sequence[str], source: StoreSource) -> Iterator[Named]:
         elif _GLOB & set(ref):
             found = [image for image in everything if fnmatchcase(str(image), ref)]
         else:
-            found = [Named.parse(ref)]
-            source.get_manifest(found[0].repository, found[0].reference)
+            found = _named(Named.parse(ref), source)
         if not found:
             raise ReferenceMissing(f"no image in the store is {printable(ref)}: see 'k0rdentd store ls'")
         yield from found
+
+
+def _named(image: Named, source: StoreSource) -> list[Named]:
+    try:
+        source.get_manifest(image.repository, image.reference)
+    except ManifestUnknown:
+        return []
+    return [image]
 
 
 @click.command()
@@ -142,8 +151,9 @@ def _summarize(outcomes: Sequence[Outcome], sent: int, seconds: float) -> None:
     for failure in failures[:_FAILURES_SHOWN]:
         click.echo(f"  {failure.image}: {printable(failure.error or '')}", err=True)
     if failures:
+        others = "the others are" if len(failures) < len(outcomes) else "nothing is"
         raise CopyIncomplete(
-            f"{len(failures)} of {len(outcomes)} images failed, the others are copied: "
+            f"{len(failures)} of {len(outcomes)} images failed, {others} copied: "
             "run it again, and only what is missing is copied"
         )
 

@@ -38,6 +38,15 @@ def human_duration(seconds: float) -> str:
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
+def rough_duration(seconds: float) -> str:
+    """What is left of something, as precise as anybody can know it: `17 s`, `12 min`, `3 h 20 min`; nothing of 0 s."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s" if whole else ""
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def human(size: int) -> str:
     """A size in decimal units, as disks are sold: `21.6 GB`."""
     value = float(size)

@@ -54,9 +54,9 @@ class Verification:
         if bundle.is_dir():
             raise EvidenceMissing(f"{bundle} is a directory, and only a bundle file is signed: load that, or {_WAIVE}")
         signature = self.signature or _beside(bundle)
-        shown, place = str(bundle), f"put {_names(bundle)[-1]}.sig beside it"
+        shown, place = str(bundle), f"put {_names(bundle)[-1]}.sig beside it or name it with --cosign-signature"
         if shown == "-":
-            shown, place = "standard input", "name its signature with --cosign-signature"
+            shown, place = "standard input", "name its file with --cosign-signature"
         if signature is None and self.key is None:
             raise EvidenceMissing(
                 f"nothing proves where {shown} comes from: {place} "
@@ -68,9 +68,7 @@ class Verification:
                 f"(the vendor has it at {VENDOR_KEY}), or {_WAIVE}"
             )
         if signature is None:
-            raise EvidenceMissing(
-                f"there is no {bundle}.sig for --cosign-key: put it there, name it with --cosign-signature, or {_WAIVE}"
-            )
+            raise EvidenceMissing(f"there is no signature of {shown} for --cosign-key: {place}, or {_WAIVE}")
         return Evidence(self.key, signature)
 
     def absolute(self) -> Self:

@@ -11,6 +11,7 @@ from registry.api.tokens import Tokens, open_key
 from registry.config import RegistrySettings
 from registry.pki.certificates import Certificates
 from registry.storage.store import Store
+from registry.text import spelled
 
 
 def open_app(
@@ -20,7 +21,7 @@ def open_app(
     read_metrics: Callable[[], bytes] | None = None,
 ) -> RegistryApp:
     """The application over an open store; `/metrics` only where its workers share what they count."""
-    bundle = str(settings.bundle.resolve()) if settings.bundle else None
+    bundle = spelled(settings.bundle.resolve()) if settings.bundle else None
     limits = settings.limits
 
     def read_ca() -> bytes | None:

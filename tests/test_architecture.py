@@ -36,13 +36,14 @@ ALLOWED = {
         "registry.credentials",
         "registry.lazy_group",
         "registry.options",
+        "registry.path_name",
         "registry.selection",
         "registry.text",
         "registry.units",
         "registry.verification",
     ),
     "installer": (
-        *("registry.oci", "registry.config", "registry.lazy_group", "registry.program"),
+        *("registry.oci", "registry.config", "registry.lazy_group", "registry.path_name", "registry.program"),
         *("loader.errors", "loader.signature", "registry.verification"),  # of the executable itself
     ),
     # Not part of the product: it builds the executables.

@@ -25,6 +25,28 @@ def test_help_names_every_command(arguments: list[str]) -> None:
     assert all(name in text for name in ("bundle", "load", "registry", "store", "version"))
 
 
+@pytest.mark.parametrize("columns", ["40", "80"])
+@pytest.mark.parametrize("group", [(), ("store",), ("bundle",), ("config",), ("upgrade",), ("bench",)], ids=str)
+def test_help_explains_commands_in_whole_sentences(columns: str, group: tuple[str, ...]) -> None:
+    shown = k0rdentd(*group, "--help", env={**os.environ, "COLUMNS": columns}).stdout
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("stor", "ls"), "Did you mean 'store' or 'doctor'?"),
+        (("laod", "b.tar"), "Did you mean 'load'?"),
+        (("store", "sruc"), "Did you mean 'scrub'?"),
+        (("bundle", "verfy"), "Did you mean 'verify'?"),
+        (("qqqq",), "No such command 'qqqq'."),
+    ],
+)
+def test_a_mistyped_command_is_told_with_what_is_like_it(words: tuple[str, ...], said: str) -> None:
+    done = k0rdentd(*words)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -139,6 +161,7 @@ def test_a_mistake_in_the_file_is_told_by_name(tmp_path: Path, text: str, said: 
     done = k0rdentd("-c", config, "load", "x")
     assert done.returncode == 2
     assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
     assert str(config) in done.stderr
 
 

@@ -128,7 +128,8 @@ def _swaps(table: str) -> tuple[str, ...]:
 
 
 def _software(machine: Machine) -> frozenset[str]:
-    return frozenset(name for name, paths in _TRACES.items() if any(machine.path(each).exists() for each in paths))
+    """What is there, as far as this user may look."""
+    return frozenset(name for name, paths in _TRACES.items() if any(map(os.path.exists, map(machine.path, paths))))
 
 
 def _proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -138,7 +139,7 @@ def _proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
 def measure_content(bundle: Path | None, roots: Iterable[Path]) -> Content:
     """How large the bundle is, and how much the store's roots hold; what is not there counts nothing."""
     stored = sum(_file_sizes(root / "blobs") for root in roots)
-    if bundle is None or not bundle.exists():
+    if bundle is None or not os.path.exists(bundle):
         return Content(0, stored)
     size = _file_sizes(bundle) if bundle.is_dir() else bundle.stat().st_size
     return Content(size, stored, datetime.fromtimestamp(bundle.stat().st_mtime, UTC))
@@ -150,7 +151,7 @@ def _file_sizes(folder: Path) -> int:
 
 def _space(path: Path) -> Space:
     """Of the filesystem on which the folder is, or would be made."""
-    while not path.exists():
+    while not os.path.exists(path):
         path = path.parent
     found = os.statvfs(path)
     return Space(path.stat().st_dev, found.f_bavail * found.f_frsize)

@@ -3,6 +3,7 @@
 import falcon
 
 from registry.storage.loads import has_completed_load, load_state
+from registry.storage.locks import is_held
 from registry.storage.store import Store
 
 
@@ -39,9 +40,11 @@ class Ready:
             return None
         with self._store.snapshot() as snapshot:
             state = load_state(snapshot, self._bundle)
-            is_held = has_completed_load(snapshot, self._bundle)
+            was_loaded = has_completed_load(snapshot, self._bundle)
         if state is None:
             return f"{self._bundle} is not loaded yet"
-        if state["state"] == "loaded" or (state["state"] == "refused" and is_held):
+        if state["state"] == "loaded" or (state["state"] == "refused" and was_loaded):
             return None
+        if state["state"] == "loading" and not is_held(self._store.layout.load_lock):
+            return f"{self._bundle}: its load was killed; 'k0rdentd load' goes on with it"
         return f"{self._bundle}: {state['state']}"

@@ -117,6 +117,7 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
 
     def reap_workers(self) -> None:
         """Called at every turn of a stop. One that cannot begin is no reason to end those who serve."""
+        self._reap_loader()
         try:
             super().reap_workers()
         except HaltServer as error:
@@ -124,6 +125,14 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
                 raise
             self.log.error("a worker cannot begin, the others go on: %s", error.reason)  # noqa: TRY400  # it told why
         self._notifier.ping()
+
+    def _reap_loader(self) -> None:
+        """First, or gunicorn takes its exit code. A load tells of its end for itself, unless it was killed."""
+        if self.loader is not None and (code := self.loader.poll()) is not None:
+            self.loader = None
+            if code < 0:
+                reason = signal.Signals(-code).name
+                self.log.error("the load of the bundle was killed (%s): 'k0rdentd load' goes on with it", reason)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop, or leave the service to the program that took over."""

@@ -22,6 +22,7 @@ On a full disk files that have no row go first, since that takes no room; see `r
 
 import enum
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -129,7 +130,8 @@ class Collection:
 
     @property
     def _before(self) -> float:
-        return time.time() - self.policy.grace
+        """Without a grace period no time counts, so that what came under a clock that was ahead can go."""
+        return time.time() - self.policy.grace if self.policy.grace > 0 else math.inf
 
     # Files that have no row
 
@@ -266,7 +268,7 @@ class Collection:
         return (digests[first : first + size] for first in range(0, len(digests), size))
 
     def _while_no_load_runs(self, remove: Callable[[], list[Removed]]) -> list[Removed]:
-        with locked(self.store.layout.removal_lock) as alone:
+        with locked(self.store.layout.removal_lock, folder=True) as alone:
             if alone:
                 return remove()
         self.postponed = True

@@ -62,7 +62,7 @@ class Loads:
             if not alone:
                 raise StorageBusy("another load into this store is running: wait for it, or stop it")
             # Who removes blobs holds this for moments only, and leaves them alone while a load counts on them.
-            with locked(self._layout.removal_lock, shared=True, wait=True):
+            with locked(self._layout.removal_lock, shared=True, wait=True, folder=True):
                 self.remove_files()
                 try:
                     yield

@@ -35,9 +35,14 @@ def open_root(path: Path, *, create: bool) -> Root:
     Raises:
         StorageMissing: nothing is there, and nothing was to be made.
         StorageForeign: the directory is something else, or of a newer release.
-        StorageUnusable: it cannot be read or written.
+        StorageUnusable: it cannot be read or written, or its name cannot be kept in the index.
     """
     layout = Layout(path.absolute())
+    try:
+        str(layout.root).encode()
+    except UnicodeEncodeError as error:
+        what = f"{layout.root}: this path is not UTF-8"
+        raise StorageUnusable(f"{what}: rename the directory, or choose another one") from error
     if create:
         _create(layout)
     if not is_root(layout.root):
@@ -145,7 +150,8 @@ def _has_index(layout: Layout) -> bool:
 
 
 def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    with disk_errors(path):
+        return path.is_file() and path.stat().st_size > 0
 
 
 def _score(root: Root, key: bytes) -> float:
@@ -155,11 +161,18 @@ def _score(root: Root, key: bytes) -> float:
 
 
 def _create(layout: Layout) -> None:
+    if os.path.lexists(layout.root) and not layout.root.is_dir():
+        raise StorageForeign(f"{layout.root} is no directory: name an empty or a new one")
     with disk_errors(layout.root):
         layout.root.mkdir(parents=True, exist_ok=True)
         with _alone(layout):
-            if not layout.version.exists():
-                _populate(layout)
+            is_new = not layout.version.exists()
+            if is_new:
+                _refuse_strangers(layout)
+            layout.blobs.mkdir(exist_ok=True)  # an old one too: somebody may have tidied up
+            layout.uploads.mkdir(mode=0o700, exist_ok=True)
+            if is_new:
+                _write(layout, str(uuid.uuid4()), None)
 
 
 @contextmanager
@@ -174,15 +187,12 @@ def _alone(layout: Layout) -> Iterator[None]:
             os.close(lock)
 
 
-def _populate(layout: Layout) -> None:
+def _refuse_strangers(layout: Layout) -> None:
     # lost+found: a disk's own root directory is a storage root too.
     made_by_us = {"blobs", "uploads", "index", "lost+found", "VERSION.partial"}
     strangers = sorted(entry.name for entry in layout.root.iterdir() if entry.name not in made_by_us)
     if strangers:
         raise StorageForeign(f"{layout.root} holds {strangers[0]!r} and is no store: name an empty directory")
-    layout.blobs.mkdir(exist_ok=True)
-    layout.uploads.mkdir(mode=0o700, exist_ok=True)
-    _write(layout, str(uuid.uuid4()), None)
 
 
 def _write(layout: Layout, root_id: str, store: str | None) -> None:

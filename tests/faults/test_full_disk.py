@@ -247,6 +247,7 @@ def test_a_report_that_finds_no_room_is_told_apart(seeded: Volume, tmp_path: Pat
     seeded.fill()
     done = k0rdentd("load", bundle, "-s", store, "--report", full / "report.json")
     assert "one:1" in listing(store)
+    assert "1 loaded" in done.stdout
     assert done.returncode != 0
     assert "internal error" not in done.stderr
     assert str(full / "report.json") in done.stderr

@@ -40,6 +40,11 @@ def test_an_executable_holds_what_went_in(packed: Executable) -> None:
     assert list(packed.check()) == ["runtime", "k0s", "metadata", "launcher"]
 
 
+def test_no_k0s_is_told_as_good_where_there_is_none(packed: Executable, tmp_path: Path) -> None:
+    join(tmp_path / "online", tmp_path / "launcher", tmp_path / "runtime", 15_000, {"flavor": "online"}, None)
+    assert list(Executable.open(tmp_path / "online").check()) == ["runtime", "metadata", "launcher"]
+
+
 def test_every_changed_byte_is_found(packed: Executable) -> None:
     content = packed.path.read_bytes()
     for name, section in packed.footer.sections():

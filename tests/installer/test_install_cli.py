@@ -187,7 +187,11 @@ def test_a_machine_that_will_not_do_is_refused(k0rdentd: Installer, machine: Mac
     assert "→ install on a machine (or VM) that boots with systemd" in told
     assert "→ add one (ip route add default" in told
     assert "swap" not in told  # but nothing that is well
-    k0rdentd("install", "--dry-run")
+    planned = k0rdentd("install", "--dry-run")
+    assert "nothing was changed" in planned
+    assert "'install' would refuse: this machine will not do" in planned
+    assert "systemd: systemd does not run here" in planned
+    assert "would refuse" not in k0rdentd("install", "--dry-run", "--skip-preflight")
     assert tree(machine.root) == before
     assert "only v1.32.8" in k0rdentd("install", "--skip-preflight", "--k0s-version", "1.31.2", code=3)
 

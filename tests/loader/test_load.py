@@ -228,6 +228,12 @@ def test_include_exclude_and_prefix_choose_and_name(tmp_path: Path, three: Path)
     assert "1 loaded, 2 excluded" in done.stdout
 
 
+@pytest.mark.parametrize("prefix", ["Site", "a b", "a//b", "/"])
+def test_a_prefix_that_can_name_nothing_is_told_before_anything_is_read(tmp_path: Path, prefix: str) -> None:
+    done = k0rdentd("load", tmp_path / "none.tar", "-s", tmp_path / "s", "--prefix", prefix)
+    assert (done.returncode, "cannot begin the name of a repository" in done.stderr) == (2, True)
+
+
 def test_components_are_stripped_as_told(tmp_path: Path, three: Path) -> None:
     load(three, tmp_path / "s", "--strip-components", "1")
     assert set(listing(tmp_path / "s")) == {"a:1", "b:2", "c:3"}
@@ -262,11 +268,17 @@ def test_the_report_holds_every_outcome(tmp_path: Path, three: Path) -> None:
     assert report["bundle"] == str(three)
 
 
+def test_a_report_that_nobody_can_write_is_told_before_anything_is_loaded(tmp_path: Path, three: Path) -> None:
+    done = k0rdentd("load", three, "-s", tmp_path / "s", "--report", tmp_path / "none" / "r.json")
+    assert (done.returncode, f"{tmp_path}/none is no directory" in done.stderr) == (2, True)
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
         (None, 2, "cannot open the bundle"),
-        (b"", 1, "ends in the middle"),
+        (b"", 1, "it has 0 bytes"),
         (bytes(1024), 1, "no image or chart"),
         (b"text" * 500, 1, "not a tar"),
         (b"\x1f\x8bxx", 1, "damaged"),

@@ -1,5 +1,6 @@
 """Bundles in pieces and from standard input; what comes first where the order is free."""
 
+import gzip
 import os
 import shlex
 import signal
@@ -18,7 +19,7 @@ from bench.layout import oci_archive
 from loader.errors import BundleInvalid
 from loader.repack import repack
 from loader.source import Source
-from tests.conftest import COMMAND, listing
+from tests.conftest import COMMAND, k0rdentd, listing
 from tests.faults.processes import alive, wait_until
 from tests.images import small_image, write_tar
 from tests.loader.test_load import load, wanted
@@ -94,7 +95,7 @@ def test_a_pipe_that_breaks_off_is_told(tmp_path: Path) -> None:
     half = (tmp_path / "b.tar.gz").read_bytes()[:-100_000]
     done = subprocess.run(command, input=half, capture_output=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert b"- ends in the middle of a member" in done.stderr
+    assert b"standard input ends in the middle of a member" in done.stderr
     assert listing(tmp_path / "s")
 
 
@@ -173,3 +174,32 @@ def test_what_an_installation_needs_comes_first(tmp_path: Path, form: str) -> No
     loaded = [line.split()[2].partition(":")[0] for line in lines]
     assert set(loaded[:3]) == {"kcm-controller", "charts/k", "k0sproject/k0s"}
     assert loaded[3:] == ["aaa", "zzz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "it has 0 bytes"), (b"hello\n", "it has 6 bytes"), (b"PK\x03\x04" + bytes(2000), "or a damaged one")],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_no_bundle_is_told_as_that(tmp_path: Path, content: bytes, said: str, packed: bool) -> None:
+    path = tmp_path / "b.tar.gz"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    for command in ("load", "bundle inspect", "bundle version"):
+        storage = ("-s", tmp_path / "s") if command == "load" else ()
+        done = k0rdentd(*command.split(), path, *storage)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert f"{path}: not a tar archive" in done.stderr
+        assert said in done.stderr
+        assert "is it the airgap bundle?" in done.stderr
+
+
+def test_a_bundle_that_is_damaged_further_on_is_not_doubted_to_be_one(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "b.tar", {f"{name}_1.tar": oci_archive(small_image(name)) for name in "abc"})
+    content = bytearray(path.read_bytes())
+    second = content.index(b"b_1.tar")
+    content[second : second + 512] = b"x" * 512
+    path.with_suffix(".tar.gz").write_bytes(gzip.compress(content))
+    done = k0rdentd("load", path.with_suffix(".tar.gz"), "-s", tmp_path / "s")
+    assert "damaged, with no tar header where one must be" in done.stderr
+    assert "is it the airgap bundle" not in done.stderr
+    assert set(listing(tmp_path / "s")) == {"a:1"}

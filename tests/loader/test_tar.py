@@ -84,7 +84,7 @@ def test_a_cut_anywhere_is_noticed(cut: int) -> None:
     if boundary:
         assert read(raw[:cut])
     else:
-        with pytest.raises(BundleTruncated):
+        with pytest.raises(MemberInvalid if cut < 512 else BundleTruncated):  # a stump of a header tells nothing
             read(raw[:cut])
 
 

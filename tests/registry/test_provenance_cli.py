@@ -52,6 +52,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
+def test_a_name_that_is_not_there_is_told_with_where_to_look(root: Path, tmp_path: Path) -> None:
+    for words in (("explain", "app:2"), ("export", "app:2", tmp_path / "o.tar"), ("explain", "ap:1")):
+        done = k0rdentd("store", *words, "-s", root)
+        assert done.returncode == 1
+        assert done.stderr == f"k0rdentd: no image in the store is {words[1]}: see 'k0rdentd store ls'\n"
+
+
+def test_a_copy_of_which_nothing_succeeds_does_not_say_that_the_others_did(root: Path, tmp_path: Path) -> None:
+    done = k0rdentd("store", "copy", root, tmp_path / "copy", "app:2", "app:3")
+    assert "2 of 2 images failed, nothing is copied" in done.stderr
+
+
 def test_a_load_is_told_with_its_file_its_hash_and_its_signer(tmp_path: Path) -> None:
     root, pair = tmp_path / "store", key_pair(tmp_path)
     archives = {f"{name}_1.tar": oci_archive(small_image(name)) for name in ("app", "charts/app")}

@@ -81,7 +81,7 @@ def test_gc_tells_what_only_its_age_keeps(root: Path) -> None:
     kept = young["--untagged",]["kept"]
     assert kept == young["--untagged", "--dry-run"]["kept"]
     told = k0rdentd("store", "gc", "--untagged", "--grace", "90m", "-s", root).stdout
-    assert re.search(r"kB kept because it is younger than 90m \(until \d\d:\d\d", told)
+    assert re.search(r"kB kept because it is younger than 90m \(until \d{4}-\d\d-\d\d \d\d:\d\d", told)
     would = gc_summary(root, "--untagged", "--grace", "0", "--dry-run")
     assert (would["size"], would["kept"], would["kept_until"]) == (kept, 0, None)
     freed = gc_summary(root, "--untagged", "--grace", "0")

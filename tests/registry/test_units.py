@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.units import human, parse_duration, parse_size
+from registry.units import human, parse_duration, parse_size, rough_duration
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_what_is_neither_is_refused(text: str) -> None:
 
 def test_sizes_are_told_as_disks_are_sold() -> None:
     assert [human(size) for size in (7, 1500, 21_600_000, 21_600_000_000)] == ["7 B", "1.5 kB", "21.6 MB", "21.6 GB"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, ""), (1, "1 s"), (99.4, "99 s"), (100, "2 min"), (3600, "60 min"), (12_000, "3 h 20 min")],
+)
+def test_what_is_left_is_told_no_more_precisely_than_anybody_knows(seconds: float, text: str) -> None:
+    assert rough_duration(seconds) == text

@@ -33,7 +33,7 @@ def test_a_signature_may_lie_elsewhere(bundle: Path) -> None:
     [
         (None, False, r"nothing proves where .*b\.tar\.gz comes from: put b\.tar\.gz\.sig beside it"),
         (None, True, r"b\.tar\.gz\.sig cannot be checked without the signer's public key"),
-        ("k", False, r"there is no .*b\.tar\.gz\.sig for --cosign-key"),
+        ("k", False, r"there is no signature of .*b\.tar\.gz for --cosign-key: put b\.tar\.gz\.sig beside it"),
     ],
 )
 def test_what_is_missing_is_told_with_both_ways_out(
@@ -48,6 +48,11 @@ def test_what_is_missing_is_told_with_both_ways_out(
 def test_a_directory_has_no_signature(tmp_path: Path) -> None:
     with pytest.raises(EvidenceMissing, match=r"is a directory, and only a bundle file is signed.*--no-verify"):
         Verification(None, "k", Path("x.sig")).evidence(tmp_path)
+
+
+def test_the_signature_of_what_is_piped_is_named() -> None:
+    with pytest.raises(EvidenceMissing, match="no signature of standard input for --cosign-key: name its file"):
+        Verification(True, "k").evidence(Path("-"))
 
 
 @pytest.mark.parametrize("given", [(), ("--cosign-key", "k")])

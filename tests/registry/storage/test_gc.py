@@ -1,6 +1,7 @@
 """gc: what nothing needs goes, what a tag leads to or a client was just told of stays, beside whatever else happens."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -304,3 +305,16 @@ def test_a_file_that_got_a_name_since_it_was_looked_at_stays(store: Store) -> No
     digest = push_blob(store, b"content")
     assert Collection(store, AT_ONCE)._remove_files(0, [digest]) == []
     assert store.find_blob(digest) is not None
+
+
+def test_what_came_while_the_clock_was_ahead_can_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = time.time() + 20 * 366 * 86400
+    with monkeypatch.context() as wrong:
+        wrong.setattr(time, "time", lambda: ahead)
+        store.delete_manifest(NAME, publish(store, small_image(), "a/b:1"))
+        push_blob(store, b"never used")
+    collect(store, Policy(grace=3600))
+    assert len(files(store)) == 3
+    collect(store)
+    assert files(store) == set()
+    assert_consistent(store)

@@ -243,3 +243,11 @@ def test_a_store_that_one_may_not_see_is_told_in_a_sentence(hidden: str, create:
         (Path(folder) / "s" / hidden).chmod(0o700)
         with nobody(), pytest.raises(StorageUnusable, match="Permission denied; check its owner, mode and disk"):
             Store.open([Path(folder) / "s"], create=create)
+
+
+def test_a_file_and_a_link_to_nowhere_are_no_storage(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(StorageForeign, match=f"{name} is no directory"):
+            open_root(tmp_path / name, create=True)
