@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import select
-import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -117,17 +116,6 @@ class Pipe:
         pipe = cls(io.BufferedReader(awaited, _BUFFER))
         pipe._awaited = awaited
         return pipe
-
-    @classmethod
-    def standard_input(cls) -> Self:
-        """What is piped into this process.
-
-        Raises:
-            OSError: it is closed.
-        """
-        if sys.stdin is None:  # what has its number by now is something else
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return cls.of(sys.stdin.fileno())
 
     def interrupt(self) -> None:
         """Let a read that waits, and every later one, fail; also out of a signal's handler."""

@@ -1,5 +1,6 @@
 """The members of a bundle, wherever it comes from: a tar, compressed, in pieces or piped, or a directory."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ class Source:
         self._stream: ByteStream | None = None
         try:
             if self.is_piped:
-                self._file = self._pipe = Pipe.standard_input()
+                self._file = self._pipe = Pipe.of(sys.stdin.fileno())
             elif not path.is_dir():
                 self._file = BundleFile(self._pieces)
         except OSError as error:

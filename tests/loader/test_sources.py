@@ -128,7 +128,8 @@ def test_ctrl_c_ends_a_load_of_a_pipe_that_says_nothing(tmp_path: Path, form: Fo
 def test_standard_input_that_is_closed_is_no_bundle(tmp_path: Path) -> None:
     command = shlex.join([*COMMAND, "load", "-", "-s", str(tmp_path / "s")])
     done = subprocess.run(["sh", "-c", f"{command} <&-"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "k0rdentd: cannot open the bundle -: Bad file descriptor\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("k0rdentd: standard input: not a tar archive: it has 0 bytes")
 
 
 @pytest.mark.parametrize("form", ["b.tar", "b.tar.gz"])
