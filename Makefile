@@ -7,6 +7,9 @@ BUNDLE ?=
 KEY ?=
 SIZE ?= 200MB
 PORT ?= 5000
+# Whose clients `make test-clients` takes.
+SUITE ?= sid
+NEWER := /var/cache/k0rdentd-tests/clients-$(SUITE)
 # Of `make build` and `make build-airgap`.
 ARCH ?= amd64
 K0S_BINARY ?=
@@ -23,7 +26,7 @@ BUILDERS := gcc libc6-dev binutils
 
 .DEFAULT_GOAL := help
 .PHONY: help venv clients peers run test check fix e2e bench lock clean
-.PHONY: build build-airgap clean-airgap dist lock-runtime test-roots
+.PHONY: build build-airgap clean-airgap dist lock-runtime test-roots test-clients
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +101,10 @@ dist: venv ## Both executables, with checksums, SBOMs, licences and the operator
 
 lock-runtime: venv ## Write installer/packaging/runtime.lock anew, with what Debian has now
 	$(BIN)/python -m installer.packaging.relock
+
+test-clients: venv $(VENV)/helm clients ## Run the tests with the clients of another Debian (SUITE=sid), kept in /var/cache
+	sh tests/clients-of-debian $(SUITE) $(NEWER)
+	PATH="$(NEWER)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e
 
 test-roots: venv ## Run the executables in a Debian root without Python too (debootstrap, kept in /var/cache)
 	K0RDENTD_TEST_ROOTS=1 $(BIN)/python -m pytest -q tests/executable

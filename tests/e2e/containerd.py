@@ -1,6 +1,8 @@
 """containerd with everything of its own in one folder, and nothing of it left at the end."""
 
 import os
+import platform
+import re
 import signal
 import subprocess
 import tempfile
@@ -16,13 +18,34 @@ from tests.conftest import Server
 from tests.e2e.clients import SECONDS, attempt, program, run
 
 CONFIG = """\
-version = 2
+version = {version}
 root = "{folder}/root"
 state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+imports = ["{folder}/imports/*.toml"]
 [grpc]
   address = "{folder}/c.sock"
 """
+# By the version of the configuration. The native snapshotter, as overlayfs cannot stand on every file system.
+PLUGINS = {
+    2: """\
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "native"
+[plugins."io.containerd.grpc.v1.cri".cni]
+  conf_dir = "{folder}/cni"
+""",
+    3: """\
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "native"
+[plugins."io.containerd.cri.v1.runtime".cni]
+  conf_dir = "{folder}/cni"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux/{machine}"
+  snapshotter = "native"
+  differ = "walking"
+""",
+}
 # containerd 1 takes no file without a [host] table; `server` keeps it from asking the public registry afterwards.
 HOSTS = """\
 server = "{url}"
@@ -30,6 +53,7 @@ server = "{url}"
   capabilities = ["pull", "resolve", "push"]
 {trust}"""
 TRUST = 'ca = "{ca}"\n'  # once for `server`, once for the host
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 NATIVE = ("--snapshotter", "native")  # overlayfs cannot stand on every file system
 
 
@@ -81,13 +105,30 @@ class Containerd:
         return (out / "copy").read_text()
 
 
+def config_version() -> int:
+    """The version in which this containerd writes its configuration."""
+    return 2 if re.search(r" v?1\.", run("containerd", "--version")) else 3
+
+
+def configuration(folder: Path, dropin: str) -> str:
+    """As k0s makes it: containerd 2 imports the drop-in, for containerd 1 k0s merges it into the rest."""
+    version = config_version()
+    values = {"folder": folder, "version": version, "machine": MACHINES[platform.machine()]}
+    text = (CONFIG + PLUGINS[version]).format(**values)
+    if version == 2:
+        return text + dropin.replace("version = 2\n", "")
+    (folder / "imports").mkdir()
+    (folder / "imports/k0rdentd.toml").write_text(dropin)
+    return text
+
+
 @contextmanager
-def running_containerd(folder: Path) -> Iterator[Containerd]:
+def running_containerd(folder: Path, dropin: str = "") -> Iterator[Containerd]:
     """A containerd that lives in `folder`; its daemon, shims, containers and mounts are gone at the end."""
     if os.geteuid() != 0:
         pytest.fail("containerd and runc need root: run these tests as root")
     config = folder / "config.toml"
-    config.write_text(CONFIG.format(folder=folder))
+    config.write_text(configuration(folder, dropin))
     with (folder / "log").open("wb") as log:
         command = [program("containerd"), "--config", str(config)]
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from installer.host import Host
-from installer.paths import CONTAINERD_HOSTS, REGISTRY_CA
+from installer.paths import CONTAINERD_DROPIN, CONTAINERD_HOSTS, REGISTRY_CA
 from installer.plan import apply, plan
 from installer.settings import DEFAULT_MIRRORS
 from installer.settings_types import K0sVersion
 from installer.steps.containerd import Mirrors
 from registry.storage.store import Store
-from tests.e2e.containerd import Containerd
+from tests.e2e.containerd import Containerd, config_version
 from tests.images import publish, small_image
 
 # What the registry has, and what nodes ask for.
@@ -33,11 +33,17 @@ def stock(folder: Path) -> dict[str, str]:
 
 
 def worker(folder: Path, address: str) -> Host:
-    """A node with the files of a worker of the site whose registry has this address."""
+    """A node with the files of a worker of the site whose registry has this address, for the containerd at hand."""
     host = Host(folder)
-    for _ in apply(host, plan(host, [Mirrors(address, DEFAULT_MIRRORS, K0sVersion.parse("1.32.8"))])):
+    version = K0sVersion.parse({2: "1.32.8", 3: "1.36.3"}[config_version()])
+    for _ in apply(host, plan(host, [Mirrors(address, DEFAULT_MIRRORS, version)])):
         pass
     return host
+
+
+def dropin_of(node: Host, folder: Path) -> str:
+    """The very drop-in of the node, for a containerd that lives in `folder`."""
+    return node.at(CONTAINERD_DROPIN).read_text().replace(str(CONTAINERD_HOSTS), f"{folder}/certs.d")
 
 
 def obey(daemon: Containerd, node: Host, ca: Path) -> None:
