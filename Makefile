@@ -106,7 +106,8 @@ test-clients: venv $(VENV)/helm clients ## Run the tests with the clients of ano
 	sh tests/clients-of-debian $(SUITE) $(NEWER)
 	PATH="$(NEWER)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e
 
-test-roots: venv ## Run the executables in a Debian root without Python too (debootstrap, kept in /var/cache)
+test-roots: venv ## Run the executables in a Debian without Python too, and under its systemd (kept in /var/cache)
+	@sh tests/install-packages debootstrap systemd-container
 	K0RDENTD_TEST_ROOTS=1 $(BIN)/python -m pytest -q tests/executable
 
 clean: ## Remove what was made, the sample store too

@@ -21,7 +21,7 @@ RequiresMountsFor={mounts}
 [Service]
 Type=notify
 {before}ExecStart={start}
-ExecReload=/bin/kill -HUP $MAINPID
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 # What is under way gets 30 s.
 TimeoutStopSec=45
 KillMode=mixed

@@ -109,6 +109,8 @@ class RegistryArbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
     def murder_workers(self) -> None:
         """Called at every turn of the loop."""
         super().murder_workers()
+        if self.master_pid:  # the program before this one still speaks to systemd, which listens to no other
+            return
         current = (worker for worker in self.WORKERS.values() if worker.age > self._last_old)
         if self._owes_ready and any(worker.tally.serves for worker in current):
             self._owes_ready = False

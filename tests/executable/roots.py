@@ -18,6 +18,12 @@ RUNTIMES = "/var/lib/k0rdentd/runtime"
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "urandom": (1, 9), "random": (1, 8)}
 _PROC = 'mount -t proc proc "$0/proc"'
 _IN_ROOT = 'ip link set lo up; exec chroot --userspec="$1" "$0" "${@:2}"'
+_SERVICE = "[Service]\nExecStart=/root/script\n"
+_SCRIPT = """\
+#!/bin/bash
+exec >/root/output 2>/root/errors
+trap 'systemctl poweroff' EXIT
+"""
 _CACHE = Path("/var/cache/k0rdentd-tests")
 
 
@@ -58,18 +64,43 @@ class Root:
     @classmethod
     def of_debian(cls, path: Path) -> "Root":
         """Debian's smallest, in which there is no Python; made once, and kept in /var/cache."""
-        kept = _CACHE / "bookworm-minbase"
+        root = cls._copied(path, "bookworm-minbase")
+        root.add_devices()
+        return root
+
+    @classmethod
+    def of_systemd(cls, path: Path) -> "Root":
+        """The same with systemd, which `boot` starts."""
+        return cls._copied(path, "bookworm-systemd", "systemd", "systemd-sysv", "dbus", "curl")
+
+    @classmethod
+    def _copied(cls, path: Path, name: str, *packages: str) -> "Root":
+        kept = _CACHE / name
         if not kept.exists():
             partial = kept.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.parent.mkdir(exist_ok=True)
-            subprocess.run(["debootstrap", "--variant=minbase", "bookworm", str(partial)], check=True)
+            options = ("--variant=minbase", f"--include={','.join(packages)}")
+            subprocess.run(["debootstrap", *options, "bookworm", str(partial)], check=True)
             partial.rename(kept)
         subprocess.run(["cp", "-a", str(kept), str(path)], check=True)
         root = cls(path)
         assert not list(root.inside("/usr/bin").glob("python*"))
-        root.add_devices()
         return root
+
+    def boot(self, script: str) -> str:
+        """Start systemd as process 1, have it run a script once all is up, and power off; what the script printed."""
+        (self.path / "root/script").write_text(_SCRIPT + script)
+        (self.path / "root/script").chmod(0o755)
+        (self.path / "etc/systemd/system/script.service").write_text(_SERVICE)
+        wanted = self.path / "etc/systemd/system/multi-user.target.wants"
+        wanted.mkdir(exist_ok=True)
+        (wanted / "script.service").symlink_to("../script.service")
+        options = ("--register=no", "--keep-unit", "--private-network", "--console=passive")
+        subprocess.run(
+            ["systemd-nspawn", *options, "-D", str(self.path), "-b"], capture_output=True, timeout=300, check=True
+        )
+        return (self.path / "root/output").read_text()
 
     def add_devices(self) -> None:
         for name, (major, minor) in _DEVICES.items():
