@@ -40,7 +40,9 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
     Raises:
         SourceUnusable: the token cannot be read.
     """
-    steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
+    # Once it has joined, the token counts no more, and may be gone.
+    has_joined = host.look(STARTED_WITH) is not None
+    steps = outline.node(site, None if joining is None else "" if has_joined else _token(joining))
     # Over another k0s of ours the order counts, as it does in an upgrade.
     return [InOrder(steps)] if replaces_own(host, site) else steps
 
@@ -48,12 +50,6 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
 def replaces_own(host: Host, site: Site) -> bool:
     """Whether another k0s of our making is here."""
     return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
-
-
-def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:
-    # Once it has joined, the token counts no more, and may be gone.
-    token = _token(joining) if host.look(STARTED_WITH) is None else ""
-    return outline.worker(site, token) if joining.mode == "worker" else outline.controller(site, token)
 
 
 def anchored(settings: Settings, folder: Path) -> Settings:

@@ -109,8 +109,11 @@ def _controller(host: Host, settings: Settings) -> dict[str, object]:
     source = storage.kine.data_source
     kine = {"kine": {"dataSource": source.get_secret_value()}} if source else {}
     document["storage"] = {"type": storage.type} | kine
+    version = installed_chart(host)
+    if version is None:  # another controller would take the newest, and bring that to the cluster when it leads
+        raise WillNot("k0rdent's installation has not come to an end here: 'k0rdentd install' goes on with it")
     k0rdent = {key: value for key, value in said["k0rdent"].items() if key == "helm"}
-    return {"k0s": document, "k0rdent": k0rdent | {"version": installed_chart(host)}}
+    return {"k0s": document, "k0rdent": k0rdent | {"version": version}}
 
 
 def _said(settings: Settings) -> dict[str, dict[str, object]]:

@@ -41,16 +41,13 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that steps are made of."""
+    """All that the steps of a node are made of."""
 
     settings: Settings
     address: str
     """This node's, by which others reach it."""
     k0s: K0sSource
     registry: Remote | None
-    chart: Chart | None
-    k0s_config: bytes = field(repr=False)
-    k0rdent_version: str
 
     @property
     def ca(self) -> bytes | None:
@@ -58,8 +55,17 @@ class Site:
         return None if self.registry is None else self.registry.ca
 
 
+@dataclass(frozen=True, slots=True)
+class ControllerSite(Site):
+    """What a controller has to know beside: of k0rdent, which workers never hear of."""
+
+    chart: Chart | None
+    k0s_config: bytes = field(repr=False)
+    k0rdent_version: str
+
+
 def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
-    """Look at everything, and change nothing.
+    """Look at everything that this node needs, and change nothing; of a controller it is a `ControllerSite`.
 
     Raises:
         SourceUnusable: something cannot be had.
@@ -70,12 +76,19 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     here = K0sHere.of(host)
     k0s = find_k0s(host, settings, wishes, registry)
     check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=has_begun_k0s(host))
+    node = Site(settings, address, k0s, registry)
+    is_worker = settings.join is not None and settings.join.mode == "worker"
+    return node if is_worker else _controller(host, wishes, node)
+
+
+def _controller(host: Host, wishes: Wishes, node: Site) -> ControllerSite:
+    """All controllers of a cluster have the same chart: one that knew of none would take k0rdent away."""
+    settings, registry = node.settings, node.registry
     version = _k0rdent_version(host, settings, wishes, registry)
     chart = None if registry is None else Chart.fetch(registry, chart_repository(settings), version)
-    config = cluster_config(
-        settings, address, registry.address if registry else None, _place(settings, registry, chart, version)
-    )
-    return Site(settings, address, k0s, registry, chart, config, version)
+    place = _place(settings, registry, chart, version)
+    config = cluster_config(settings, node.address, registry.address if registry else None, place)
+    return ControllerSite(settings, node.address, node.k0s, registry, chart, config, version)
 
 
 def node_address(host: Host, settings: Settings) -> str:

@@ -21,7 +21,7 @@ from installer.preflight.completeness import require_system_images
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
-from installer.site import Wishes, chart_repository, find_registry, node_address, survey
+from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.waiting import NodeReady
 
@@ -75,12 +75,9 @@ def k0s_steps(host: Host, settings: Settings, wishes: Wishes, *, any_images: boo
     site = survey(host, settings, replace(wishes, replace_k0s=True))
     if site.registry is not None and not any_images:
         require_system_images(host, site.registry, site.k0s)
-    if settings.join is None:
-        return [InOrder(outline.first_controller(site)), NodeRuns(site.k0s.version)]
-    # Joined it has, so the token counts no more; it may be gone.
-    if settings.join.mode == "worker":
-        return [InOrder(outline.worker(site, ""))]
-    return [InOrder(outline.controller(site, "")), NodeRuns(site.k0s.version)]
+    # Where it joined, the token counts no more; it may be gone.
+    steps = outline.node(site, None if settings.join is None else "")
+    return [InOrder(steps), *([NodeRuns(site.k0s.version)] if isinstance(site, ControllerSite) else ())]
 
 
 def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from installer.host import Host
 from tests.conftest import Server
-from tests.installer.sites import host_of
+from tests.installer.sites import host_of, k0s, tree
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
 from tests.installer.test_install_cli import NAME, Installer, registry
@@ -24,6 +25,12 @@ def another(machine: Machine, registry: Server, name: str) -> Installer:
     made.script(looks=0)
     host_of(made)
     return Installer(made, registry)
+
+
+def bring_k0s(machine: Machine) -> str:
+    """What an operator who has no other way to it carried there."""
+    shutil.copy(k0s(machine, "1.32.8").path, machine.root / "root/k0s")
+    return "/root/k0s"
 
 
 @pytest.mark.slow
@@ -53,6 +60,8 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
         shutil.copytree(exported, node.config.parent / f"{role}-join")
         node.config = node.config.parent / f"{role}-join" / f"{role}.yaml"
         token = (node.config.parent / f"{role}-token").read_text().strip()
+        if role == "worker":  # which needs nothing of k0rdent, whatever its settings say of it
+            node.config.write_text(f"{node.config.read_text()}k0rdent: {{version: 9.9.9}}\n")
         told = node("install", "--join", "--mode", role)
         node.machine.stop()
         assert token not in told + repr(node.machine.calls())
@@ -60,6 +69,43 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
         if role == "controller":
             assert joined_config(node.machine) == joined_config(machine)
             assert (node.machine.root / "var/lib/k0rdentd/charts/k0rdent-enterprise-1.2.3.tgz").exists()
+
+
+@pytest.mark.slow
+def test_machines_join_where_there_is_internet_and_only_controllers_are_told_of_k0rdent(
+    machine: Machine, registry: Server
+) -> None:
+    host_of(machine)
+    machine.script(looks=0)
+    first = Installer(machine, registry)
+    first.config.write_text("k0s: {version: v1.32.8+k0s.0}\nk0rdent: {version: 1.2.3}\n")
+    first("install", "--online", "--k0s-binary", bring_k0s(machine))
+    first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1")
+    for role in ("controller", "worker"):
+        node = another(machine, registry, role)
+        folder = shutil.copytree(machine.root / "root/join", node.config.parent / f"{role}-join")
+        node.config = folder / f"{role}.yaml"
+        assert ("k0rdent" in yaml.safe_load(node.config.read_text())) == (role == "controller")
+        before = tree(node.machine.root)
+        listed = node("install", "--online", "--join", "--mode", role, "--dry-run")
+        assert "https://github.com/k0sproject/k0s/releases" in listed
+        assert ("k0rdent-enterprise" in listed) == (role == "controller")
+        assert tree(node.machine.root) == before
+        node("install", "--online", "--join", "--mode", role, "--k0s-binary", bring_k0s(node.machine))
+        node.machine.stop()
+        if role == "controller":
+            assert joined_config(node.machine) == joined_config(machine)
+
+
+def test_a_controller_whose_installation_has_not_ended_exports_nothing(
+    machine: Machine, controller: Host, registry: Server
+) -> None:
+    before = tree(machine.root)
+    told = Installer(machine, registry)(
+        "export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", code=3
+    )
+    assert "'k0rdentd install' goes on with it" in told
+    assert tree(machine.root) == before
 
 
 def joined_config(machine: Machine) -> object:
