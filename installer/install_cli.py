@@ -1,7 +1,7 @@
 """`k0rdentd install` and `k0rdentd uninstall`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -13,23 +13,28 @@ from installer.errors import InstallFailed, WillNot
 from installer.flavor import Flavor
 from installer.host import Host
 from installer.installation import anchored, chosen_join, install_steps, replaces_own
-from installer.journal import JOURNAL
+from installer.journal import JOURNAL, has_begun_k0s
 from installer.lock import alone
 from installer.options import host_options, settings_here
 from installer.plan import Planned, Step, apply, plan
 from installer.preflight.checks import require_fit
 from installer.preflight.completeness import require_images
 from installer.preflight_cli import facts_of
+from installer.remains import left_of_k0s
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
 from installer.steps.removal import changed_since
-from installer.uninstallation import check_clusters
+from installer.uninstallation import check_clusters, misses_farewell
 from registry.path_name import PathName
 from registry.program import executable
 
 _ROUNDS = 3
 _TOLD = 10
+_NO_FAREWELL = (
+    "k0s was not there to take leave of other controllers: if there are some, run on one of them "
+    "'k0s etcd leave --peer-address ADDRESS', with the address of this machine,"
+)
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -155,12 +160,22 @@ def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     if dry_run:
         show(host, plan(host, steps))
         return
+    had_k0s, is_missed = has_begun_k0s(host), misses_farewell(host)
     with alone(host):
         carry_out(host, steps)
+    _tell_left(host, left_of_k0s(host) if had_k0s else ())
+    if is_missed:
+        click.echo(f"{_NO_FAREWELL} and 'k0s kubectl delete node {host.name()}'", err=True)
+    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _tell_left(host: Host, folders: Iterable[str]) -> None:
+    """What somebody has to look after by hand."""
     for record in changed_since(host):
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
-    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+    for left in folders:
+        click.echo(f"left {left}", err=True)
 
 
 def _foretell_refusal(host: Host, settings: Settings) -> None:
