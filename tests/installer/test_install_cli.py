@@ -11,6 +11,7 @@ import yaml
 
 from bench.archive import files
 from bench.layout import chart, image, layer
+from installer.host import Host
 from installer.lock import alone
 from registry.storage.store import Store
 from tests.conftest import COMMAND, Server, serving
@@ -144,9 +145,17 @@ def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
     assert not [path for path in readable if path != own and PASSWORD.encode() in path.read_bytes()]
 
 
-def test_a_second_installer_stays_outside(k0rdentd: Installer, machine: Machine) -> None:
-    with alone(host_of(machine)):
-        assert "another installation" in k0rdentd("install", code=3)
+@pytest.mark.parametrize(
+    "words",
+    [("install",), ("uninstall",), ("upgrade", "k0s", "--version", "1.33.4"), ("upgrade", "k0rdent", "-b", "next.tar")],
+)
+def test_a_second_installer_stays_outside_and_looks_at_nothing_that_another_one_changes(
+    k0rdentd: Installer, machine: Machine, controller: Host, words: tuple[str, ...]
+) -> None:
+    before = tree(machine.root), machine.calls()
+    with alone(controller):
+        assert "another installation" in k0rdentd(*words, code=3)
+    assert (tree(machine.root), machine.calls()) == before
 
 
 @pytest.mark.parametrize(
