@@ -12,7 +12,7 @@ from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
 from installer.flavor import Flavor
 from installer.host import Host
-from installer.installation import anchored, chosen_join, install_steps, replaces_own
+from installer.installation import chosen_join, install_steps, replaces_own
 from installer.journal import JOURNAL, has_begun_k0s
 from installer.lock import alone
 from installer.options import host_options, settings_here
@@ -24,6 +24,7 @@ from installer.remains import left_of_k0s
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
+from installer.started import Started
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters, misses_farewell
 from registry.path_name import PathName
@@ -85,7 +86,8 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
     default=None,
     envvar="K0RDENTD_ONLINE",
     help="Whether all comes from the internet, or from the registry of this site.  "
-    "[default: airgap; online of the online executable, where no setting of 'airgap' says otherwise]",
+    "[default: as this machine was installed; else airgap, or online of the online executable where no setting of "
+    "'airgap' says otherwise]",
 )
 @click.option(
     "--skip-preflight",
@@ -114,9 +116,9 @@ def install(
     """
     if mode and not join:
         raise click.UsageError("--mode is for --join")
-    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
+    settings = settings_here(context)
     joining = chosen_join(settings, mode if join else None, join=join)
-    is_online = _is_online(settings) if online is None else online
+    is_online = _is_online(host, settings) if online is None else online
     wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, EmbeddedBinary.find())
     if dry_run:
         show(host, plan(host, install_steps(host, survey(host, settings, wishes), joining)))
@@ -224,8 +226,11 @@ def has_begun(host: Host) -> bool:
     return host.look(JOURNAL) is not None
 
 
-def _is_online(settings: Settings) -> bool:
-    """What this program is for, unless the settings name a bundle or a registry."""
+def _is_online(host: Host, settings: Settings) -> bool:
+    """As this node was installed; else what this program is for, unless the settings name a bundle or a registry."""
+    started = Started.of(host)
+    if started is not None:
+        return started.is_online
     if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
         return False
     return executable() is not None and not Flavor.current().is_airgap

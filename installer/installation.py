@@ -1,7 +1,6 @@
 """From settings and wishes to the steps of an installation."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from installer import outline
 from installer.config import ConfigurationInvalid
@@ -50,17 +49,6 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
 def replaces_own(host: Host, site: Site) -> bool:
     """Whether another k0s of our making is here."""
     return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
-
-
-def anchored(settings: Settings, folder: Path) -> Settings:
-    """The settings with paths as seen from the folder of their file, so that an export can be put anywhere."""
-    access, join = settings.airgap.registry, settings.join
-    if access.ca_file is not None:
-        access = access.model_copy(update={"ca_file": folder / access.ca_file})
-    if join is not None and join.token_file is not None:
-        join = join.model_copy(update={"token_file": folder / join.token_file})
-    airgap = settings.airgap.model_copy(update={"registry": access})
-    return settings.model_copy(update={"airgap": airgap, "join": join})
 
 
 def _token(join: Join) -> str:

@@ -15,6 +15,7 @@ from installer.paths import CHARTS, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
+from installer.started import check_node
 from installer.steps.k0rdent import CHART
 from installer.values import airgap_values
 from installer.versions import K0sHere, check_replacement, choose
@@ -71,6 +72,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
         SourceUnusable: something cannot be had.
         WillNot: the host holds what must not be overwritten.
     """
+    check_node(host, settings.join)
     address = node_address(host, settings)
     registry = None if wishes.online else find_registry(host, settings, address)
     here = K0sHere.of(host)

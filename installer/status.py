@@ -12,6 +12,7 @@ from installer.kube import Cluster
 from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
 from installer.settings import Settings
 from installer.site import chart_repository, find_registry, node_address
+from installer.started import Started
 from installer.steps.k0rdent import CHART
 from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady, TemplatesValid
 
@@ -58,6 +59,9 @@ def _program(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
+    if _is_online(host):
+        yield Aspect("registry", State.OK, "not used: this node was installed from the internet")
+        return
     remote = find_registry(host, settings, node_address(host, settings))
     charts = remote.tags(chart_repository(settings))
     held = f"{len(remote.repositories())} repositories, k0rdent {', '.join(sorted(charts)) or 'missing'}"
@@ -68,11 +72,16 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
-    if installed_role(host) is None:
+    if installed_role(host) is None or _is_online(host):
         return
     for path in TRUSTED:
         if host.look(path) is None:
             yield Aspect("trust", State.TROUBLE, f"there is no {path}: pods' images cannot be pulled", _AGAIN)
+
+
+def _is_online(host: Host) -> bool:
+    started = Started.of(host)
+    return started is not None and started.is_online
 
 
 def _k0s(host: Host, settings: Settings) -> Iterator[Aspect]:

@@ -15,13 +15,14 @@ from installer.chart import Chart
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.kube import Manifest, Object
-from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
+from installer.paths import CONTAINERD_DROPIN, K0S
 from installer.plan import Step
 from installer.preflight.completeness import require_system_images
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
 from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
+from installer.started import Started
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.waiting import NodeReady
 
@@ -70,9 +71,10 @@ def k0s_steps(host: Host, settings: Settings, wishes: Wishes, *, any_images: boo
         WillNot: k0s is not of our making, goes back, skips a minor version, or would not find all of its images.
         SourceUnusable: the registry does not have it.
     """
-    if host.look(STARTED_WITH) is None:
+    started = Started.of(host)
+    if started is None:
         raise WillNot("k0rdentd has not installed k0s here, or was interrupted: 'k0rdentd install' goes on with it")
-    site = survey(host, settings, replace(wishes, replace_k0s=True))
+    site = survey(host, settings, replace(wishes, replace_k0s=True, online=started.is_online))
     if site.registry is not None and not any_images:
         require_system_images(host, site.registry, site.k0s)
     # Where it joined, the token counts no more; it may be gone.
@@ -89,7 +91,7 @@ def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[St
     """
     running = running_release(host)
     runs = "" if running is None else running.text("spec", "version")
-    registry = find_registry(host, settings, node_address(host, settings))
+    registry = _registry(host, settings)
     asked = wishes.k0rdent_version
     version = str(asked) if asked else _newest(registry, chart_repository(settings))
     if runs and _order(version) < _order(runs):
@@ -120,6 +122,16 @@ def release_in(chart: Chart) -> Manifest:
     except (tarfile.TarError, zlib.error, OSError, EOFError, yaml.YAMLError) as error:
         raise SourceUnusable(f"the chart {chart.name} {chart.version} cannot be read: {error}") from error
     raise SourceUnusable(f"the chart {chart.name} {chart.version} holds no Release object: is the bundle complete?")
+
+
+def _registry(host: Host, settings: Settings) -> Remote:
+    started = Started.of(host)
+    if started is not None and started.is_online and settings.airgap.registry.address is None:
+        raise WillNot(
+            "k0rdent came from the internet here, and releases come out of a registry: "
+            "load the new bundle into one, and name it with airgap.registry.address and caFile"
+        )
+    return find_registry(host, settings, node_address(host, settings))
 
 
 def _stops_k0s(change: Change) -> bool:

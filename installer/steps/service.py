@@ -10,6 +10,7 @@ from installer.host import Host
 from installer.k0s import ROLES, Status, installed_role, is_running
 from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, K0S_UNITS, STARTED_WITH
 from installer.settings_types import K0sVersion
+from installer.started import TOKEN_FILE
 from installer.waiting import NodeReady
 
 _PRIVATE = 0o600
@@ -79,7 +80,7 @@ class Service:
     @property
     def _said(self) -> tuple[str, ...]:
         config = () if self.config is None else ("-c", str(K0S_CONFIG))
-        token = () if self.token is None else ("--token-file", str(JOIN_TOKEN))
+        token = () if self.token is None else (TOKEN_FILE, str(JOIN_TOKEN))
         return (*self.arguments, *config, *token)
 
     @property

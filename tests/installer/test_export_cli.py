@@ -63,12 +63,27 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
         if role == "worker":  # which needs nothing of k0rdent, whatever its settings say of it
             node.config.write_text(f"{node.config.read_text()}k0rdent: {{version: 9.9.9}}\n")
         told = node("install", "--join", "--mode", role)
+        # The CA is looked for beside the file; of k0rdent, the stand-in for a second controller knows nothing.
+        assert f"{NAME}:{registry.port} serves" in node("status", code=int(role == "controller"))
+        refuses_to_become_another(node, first)
         node.machine.stop()
         assert token not in told + repr(node.machine.calls())
         assert not (node.machine.root / "var/lib/k0rdentd/installer/join-token").exists()
         if role == "controller":
             assert joined_config(node.machine) == joined_config(machine)
             assert (node.machine.root / "var/lib/k0rdentd/charts/k0rdent-enterprise-1.2.3.tgz").exists()
+
+
+def refuses_to_become_another(node: Installer, first: Installer) -> None:
+    """With the configuration of the first controller, which is easily at hand."""
+    own, before = node.config, tree(node.machine.root)
+    node.config = first.config
+    for words in (("install",), ("install", "--dry-run"), ("upgrade", "k0s", "--version", "1.33.4")):
+        told = node(*words, code=3)
+        assert "this machine is a worker of a cluster" in told or "is a controller that joined a cluster" in told
+        assert "would make it the controller that a cluster began with" in told
+    assert tree(node.machine.root) == before
+    node.config = own
 
 
 @pytest.mark.slow
@@ -80,6 +95,12 @@ def test_machines_join_where_there_is_internet_and_only_controllers_are_told_of_
     first = Installer(machine, registry)
     first.config.write_text("k0s: {version: v1.32.8+k0s.0}\nk0rdent: {version: 1.2.3}\n")
     first("install", "--online", "--k0s-binary", bring_k0s(machine))
+    assert "nothing to do" in first("install", "--dry-run")  # what came from the internet stays so
+    assert "trouble" not in first("status")
+    assert "github.com/k0sproject/k0s/releases/download/v1.33.4" in first(
+        "upgrade", "k0s", "--version", "1.33.4", "--dry-run"
+    )
+    assert "releases come out of a registry" in first("upgrade", "k0rdent", code=3)
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1")
     for role in ("controller", "worker"):
         node = another(machine, registry, role)
