@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from installer import outline
 from installer.config import ConfigurationInvalid
-from installer.errors import SourceUnusable
 from installer.host import Host
+from installer.join_token import read_token
 from installer.k0s import installed_version
 from installer.paths import STARTED_WITH
 from installer.plan import Step
@@ -37,11 +37,11 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
     """What there is to do for the first controller, or for a node that joins.
 
     Raises:
-        SourceUnusable: the token cannot be read.
+        SourceUnusable: the token cannot be read, or is for another node.
     """
     # Once it has joined, the token counts no more, and may be gone.
     has_joined = host.look(STARTED_WITH) is not None
-    steps = outline.node(site, None if joining is None else "" if has_joined else _token(joining))
+    steps = outline.node(site, None if joining is None else "" if has_joined else read_token(joining))
     # Over another k0s of ours the order counts, as it does in an upgrade.
     return [InOrder(steps)] if replaces_own(host, site) else steps
 
@@ -49,10 +49,3 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
 def replaces_own(host: Host, site: Site) -> bool:
     """Whether another k0s of our making is here."""
     return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
-
-
-def _token(join: Join) -> str:
-    try:
-        return join.secret_token()
-    except OSError as error:
-        raise SourceUnusable(f"cannot read join.tokenFile: {error}") from error

@@ -74,6 +74,32 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
             assert (node.machine.root / "var/lib/k0rdentd/charts/k0rdent-enterprise-1.2.3.tgz").exists()
 
 
+def test_a_token_that_would_not_do_is_told_before_anything_is_changed(machine: Machine, registry: Server) -> None:
+    host_of(machine)
+    node = Installer(machine, registry)
+    join = {"mode": "worker", "server": "192.0.2.1", "tokenFile": "token"}
+    node.config.write_text(yaml.safe_dump({"join": join}))
+    right, other = (create(machine.place, role, "1h", {}) for role in ("worker", "controller"))
+    file = node.config.parent / "token"
+    before = tree(machine.root)
+    contents: tuple[tuple[bytes | None, str], ...] = (
+        (other.encode(), "is a token for a controller, and join.mode is worker"),
+        (right[:-40].encode(), "is no token of k0s"),
+        (b"", "is no token of k0s"),
+        (b"\xff\x00", "is no token of k0s"),
+        (b"password: planted", "is no token of k0s"),
+        (None, "cannot read join.tokenFile"),
+    )
+    for content, what in contents:
+        file.unlink(missing_ok=True) if content is None else file.write_bytes(content)
+        told = node("install", "--join", "--online", "--k0s-version", "1.32.8", code=3)
+        assert what in told
+        assert str(file) in told
+        assert "planted" not in told
+        assert not content or content not in told.encode()
+    assert tree(machine.root) == before
+
+
 def refuses_to_become_another(node: Installer, first: Installer) -> None:
     """With the configuration of the first controller, which is easily at hand."""
     own, before = node.config, tree(node.machine.root)
@@ -156,6 +182,14 @@ def test_a_worker_can_do_without_k0rdentd(machine: Machine, registry: Server) ->
     node = another(machine, registry, "node")
     token = node.machine.root / "root/token"
     token.write_text(create(node.machine.place, "worker", "1h", {"address": "192.0.2.1"}))
+    wrong = node.machine.root / "root/wrong"
+    wrong.write_text(create(node.machine.place, "controller", "1h", {"address": "192.0.2.1"}))
+    untouched = tree(node.machine.root)
+    refused = subprocess.run(
+        [exported / "install-worker.sh", wrong], env=node.environment, capture_output=True, check=False
+    )
+    assert (refused.returncode, b"holds no token for a worker" in refused.stderr) == (3, True)
+    assert tree(node.machine.root) == untouched
     shown = ""
     for words in ([], [token], []):
         ran = subprocess.run(
