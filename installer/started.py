@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
 
-from installer.errors import InstallFailed, WillNot
+from installer.errors import WillNot
 from installer.host import Host
 from installer.journal import has_begun_k0s
 from installer.k0s import installed_role
@@ -31,19 +31,12 @@ class Started:
 
     @classmethod
     def of(cls, host: Host) -> Self | None:
-        """As of the end of the last installation; None where none has come so far.
-
-        Raises:
-            InstallFailed: nobody can read it.
-        """
-        content = host.read(STARTED_WITH)
-        if content is None:
-            return None
+        """As of the end of the last installation; None where none has come so far, or nobody can read it any more."""
         try:
-            said = json.loads(content)
+            said = json.loads(host.read(STARTED_WITH) or b"")
             return cls(str(said["role"]), TOKEN_FILE in said["arguments"], said["ca"] == _NOTHING)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InstallFailed(f"{STARTED_WITH} cannot be read ({error!r}): remove it, and install again") from error
+        except (ValueError, KeyError, TypeError):
+            return None  # 'install' writes it anew
 
 
 def check_node(host: Host, join: Join | None) -> None:

@@ -1,7 +1,6 @@
 """From one version to the next: of k0s on this host, and of k0rdent on its cluster."""
 
 import io
-import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -24,12 +23,12 @@ from installer.settings_types import K0sVersion
 from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
 from installer.started import Started
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
+from installer.versions import chart_order, newest_chart
 from installer.waiting import NodeReady
 
 TEMPLATES = "charts/kcm-templates"
 _LARGEST = 4 << 20
 _PATIENCE = 900.0
-_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[St
     runs = "" if running is None else running.text("spec", "version")
     registry = _registry(host, settings)
     asked = wishes.k0rdent_version
-    version = str(asked) if asked else _newest(registry, chart_repository(settings))
-    if runs and _order(version) < _order(runs):
+    version = str(asked) if asked else newest_chart(registry, chart_repository(settings))
+    if runs and chart_order(version) < chart_order(runs):
         raise WillNot(f"k0rdent {runs} runs here, and does not go back to {version}")
     # The one that runs is there already; the bundle that it came with need not be.
     release: Manifest
@@ -140,14 +139,3 @@ def _stops_k0s(change: Change) -> bool:
 
 def _is_for_containerd(change: Change) -> bool:
     return any(each.path == CONTAINERD_DROPIN for each in change.replaces)
-
-
-def _newest(registry: Remote, repository: str) -> str:
-    tags = [tag for tag in registry.tags(repository) if tag[:1].isdigit()]
-    if not tags:
-        raise SourceUnusable(f"{registry.address} has no {repository}: load the bundle that has it")
-    return max(tags, key=_order).replace("_", "+")
-
-
-def _order(version: str) -> list[int]:
-    return [int(number) for number in _NUMBER.findall(version)]

@@ -47,6 +47,12 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
         airgap={"registry": {"address": f"{NAME}:{registry.port}", "caFile": str(registry.ca)}},
     )
     first("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
+    config = machine.root / "etc/k0s/k0s.yaml"
+    whole = config.read_bytes()
+    config.unlink()
+    assert "1 changes" in first("install", "--dry-run")  # of k0rdent it stays what was installed, not the newest
+    first("install")
+    assert config.read_bytes() == whole
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", "--expiry", "2h")
     exported = machine.root / "root/join"
     assert "The tokens work for 2h." in (exported / "README").read_text()
@@ -127,6 +133,13 @@ def test_machines_join_where_there_is_internet_and_only_controllers_are_told_of_
         "upgrade", "k0s", "--version", "1.33.4", "--dry-run"
     )
     assert "releases come out of a registry" in first("upgrade", "k0rdent", code=3)
+    settings, config = first.config.read_text(), machine.root / "etc/k0s/k0s.yaml"
+    whole = config.read_bytes()
+    first.config.write_text(settings.partition("k0rdent:")[0])
+    config.unlink()
+    assert "no longer tells which k0rdent is installed" in first("install", code=3)
+    first.config.write_text(settings)
+    config.write_bytes(whole)
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1")
     for role in ("controller", "worker"):
         node = another(machine, registry, role)
