@@ -26,7 +26,8 @@ To make another machine a node of the cluster of {server}:
 
 or, for one more controller, with controller.yaml and --mode controller.
 
-The tokens work for {expiry}. Whoever has them can join the cluster: remove this folder everywhere afterwards.
+The tokens work for {expiry}. Whoever has them can join the cluster: remove them everywhere afterwards. Keep the rest on
+the machine: to upgrade k0s there, 'k0rdentd -c worker.yaml upgrade k0s' wants it again.
 """
 
 

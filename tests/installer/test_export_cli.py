@@ -53,6 +53,8 @@ def test_machines_join_with_the_same_configuration_and_a_token_that_is_gone_afte
     assert "1 changes" in first("install", "--dry-run")  # of k0rdent it stays what was installed, not the newest
     first("install")
     assert config.read_bytes() == whole
+    for nowhere in ("not_an/ip", "127.0.0.1", "https://10.0.0.1"):
+        assert "--controller-ip: " in first("export-join-config", "-o", "/root/x", "--controller-ip", nowhere, code=2)
     first("export-join-config", "-o", "/root/join", "--controller-ip", "192.0.2.1", "--expiry", "2h")
     exported = machine.root / "root/join"
     assert "The tokens work for 2h." in (exported / "README").read_text()
