@@ -7,10 +7,10 @@ from installer.config import ConfigurationInvalid
 from installer.host import Host
 from installer.join_token import read_token
 from installer.k0s import installed_version
-from installer.paths import STARTED_WITH
 from installer.plan import Step
 from installer.settings import Join, Settings
 from installer.site import Site
+from installer.started import is_in_cluster
 from installer.upgrade import InOrder
 from installer.versions import K0sHere
 
@@ -40,8 +40,8 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
         SourceUnusable: the token cannot be read, or is for another node.
     """
     # Once it has joined, the token counts no more, and may be gone.
-    has_joined = host.look(STARTED_WITH) is not None
-    steps = outline.node(site, None if joining is None else "" if has_joined else read_token(joining))
+    token = None if joining is None else "" if is_in_cluster(host) else read_token(joining)
+    steps = outline.node(site, token)
     # Over another k0s of ours the order counts, as it does in an upgrade.
     return [InOrder(steps)] if replaces_own(host, site) else steps
 

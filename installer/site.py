@@ -123,11 +123,10 @@ def find_k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | 
         WillNot: there is one that does not tell its version.
     """
     asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
+    preferred = K0sHere.of(host).version or (embedded.version if embedded else None)
     if registry is not None:
-        preferred = K0sHere.of(host).version or (embedded.version if embedded else None)
         asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
-    elif asked is None and embedded is not None:
-        asked = embedded.version
+    asked = asked or preferred
     if asked is None:
         raise SourceUnusable(f"{_ONLINE} k0s is needed: set k0s.version, such as v1.32.8+k0s.0, {_OR_AIRGAP}")
     if wishes.k0s_binary is not None:

@@ -8,9 +8,10 @@ from typing import Self
 from installer.errors import WillNot
 from installer.host import Host
 from installer.journal import has_begun_k0s
-from installer.k0s import installed_role
+from installer.k0s import has_state, installed_role
 from installer.paths import STARTED_WITH
 from installer.settings import Join
+from installer.settings_types import K0sVersion
 
 TOKEN_FILE = "--token-file"  # noqa: S105  # an option
 _NOTHING = sha256(b"").hexdigest()
@@ -23,9 +24,10 @@ _NODES = {
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A node: its role, whether it joined others, and whether its images come from the internet."""
+    """A node: its role and k0s, whether it joined others, and whether its images come from the internet."""
 
     role: str
+    version: K0sVersion
     has_joined: bool
     is_online: bool
 
@@ -34,9 +36,19 @@ class Started:
         """As of the end of the last installation; None where none has come so far, or nobody can read it any more."""
         try:
             said = json.loads(host.read(STARTED_WITH) or b"")
-            return cls(str(said["role"]), TOKEN_FILE in said["arguments"], said["ca"] == _NOTHING)
+            return cls(
+                str(said["role"]),
+                K0sVersion.parse(said["version"]),
+                TOKEN_FILE in said["arguments"],
+                said["ca"] == _NOTHING,
+            )
         except (ValueError, KeyError, TypeError):
             return None  # 'install' writes it anew
+
+
+def is_in_cluster(host: Host) -> bool:
+    """Whether this node has become a part of its cluster, so that it needs no token; `k0s reset` ends that."""
+    return host.look(STARTED_WITH) is not None and has_state(host)
 
 
 def check_node(host: Host, join: Join | None) -> None:

@@ -21,7 +21,7 @@ from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
 from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
-from installer.started import Started
+from installer.started import Started, is_in_cluster
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.versions import chart_order, newest_chart
 from installer.waiting import NodeReady
@@ -71,7 +71,7 @@ def k0s_steps(host: Host, settings: Settings, wishes: Wishes, *, any_images: boo
         SourceUnusable: the registry does not have it.
     """
     started = Started.of(host)
-    if started is None:
+    if started is None or not is_in_cluster(host):
         raise WillNot("k0rdentd has not installed k0s here, or was interrupted: 'k0rdentd install' goes on with it")
     site = survey(host, settings, replace(wishes, replace_k0s=True, online=started.is_online))
     if site.registry is not None and not any_images:

@@ -21,6 +21,7 @@ from installer.k0s import Status, has_state, installed_role, installed_version
 from installer.paths import K0S, STARTED_WITH
 from installer.remote import Remote
 from installer.settings_types import K0sVersion
+from installer.started import Started
 
 _NUMBER = re.compile(r"\d+")
 
@@ -35,9 +36,9 @@ class K0sHere:
 
     @classmethod
     def of(cls, host: Host) -> Self:
-        """As it is now; what runs counts for more than the file, which may have been replaced already."""
-        status = Status.of(host)
-        text = status.version if status else installed_version(host)
+        """As it is now; what runs counts for more than the file, which may have been replaced already, or be gone."""
+        status, started = Status.of(host), Started.of(host)
+        text = status.version if status else installed_version(host) or (started.version if started else None)
         role = installed_role(host) or ("unknown" if has_state(host) else None)
         try:
             version = None if text is None else K0sVersion.parse(text)

@@ -10,7 +10,7 @@ from installer.host import Host
 from installer.k0s import ROLES, Status, installed_role, is_running
 from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, K0S_UNITS, STARTED_WITH
 from installer.settings_types import K0sVersion
-from installer.started import TOKEN_FILE
+from installer.started import TOKEN_FILE, is_in_cluster
 from installer.waiting import NodeReady
 
 _PRIVATE = 0o600
@@ -48,7 +48,7 @@ class Service:
     title: str = "k0s as a service"
 
     def changes(self, host: Host) -> Iterator[Change]:
-        if host.read(STARTED_WITH) != self._fingerprint:
+        if host.read(STARTED_WITH) != self._fingerprint or installed_role(host) is None:
             yield from self._anew(host)
         elif not is_running(host):
             yield self._run("start", "k0s does not run")
@@ -74,8 +74,8 @@ class Service:
         yield WriteFile(STARTED_WITH, self._fingerprint, _PRIVATE)
 
     def _joins(self, host: Host) -> bool:
-        """Whether the token is still needed: it never was ready so far."""
-        return self.token is not None and host.look(STARTED_WITH) is None
+        """Whether the token is still needed."""
+        return self.token is not None and not is_in_cluster(host)
 
     @property
     def _said(self) -> tuple[str, ...]:

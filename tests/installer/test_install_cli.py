@@ -145,6 +145,25 @@ def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
     assert not [path for path in readable if path != own and PASSWORD.encode() in path.read_bytes()]
 
 
+def test_what_somebody_took_away_comes_back_as_it_was_and_not_as_the_newest(
+    k0rdentd: Installer, machine: Machine
+) -> None:
+    k0rdentd("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
+    config, program = machine.root / "etc/k0s/k0s.yaml", machine.root / "usr/local/bin/k0s"
+    before = config.read_bytes(), program.read_bytes()
+    config.unlink()
+    program.unlink()
+    listed = k0rdentd("install", "--dry-run")
+    assert "k0sproject/k0s:v1.32.8-k0s.0" in listed
+    assert "/usr/local/bin/k0s stop" not in listed
+    k0rdentd("install")
+    for word in ("stop", "reset"):  # by hand
+        subprocess.run(["k0s", word], env=machine.environment, check=True, capture_output=True)
+    k0rdentd("install")
+    assert (config.read_bytes(), program.read_bytes()) == before
+    assert "nothing to do" in k0rdentd("install", "--dry-run")
+
+
 @pytest.mark.parametrize(
     "words",
     [("install",), ("uninstall",), ("upgrade", "k0s", "--version", "1.33.4"), ("upgrade", "k0rdent", "-b", "next.tar")],
