@@ -94,6 +94,9 @@ def _k0s(host: Host, settings: Settings) -> Iterator[Aspect]:
     elif role is not None:
         how = "starts, and does not answer" if is_running(host) else "does not run"
         yield Aspect("k0s", State.TROUBLE, f"{version or 'without executable'}, {role}: it {how}", _FIXES["k0s"])
+    elif Started.of(host) is not None:
+        what = f"{version or 'without executable'}: its service is gone since the installation"
+        yield Aspect("k0s", State.TROUBLE, what, _AGAIN)
     else:
         yield Aspect("k0s", State.ABSENT, f"{version} is here, and no service" if version else "not installed")
 
