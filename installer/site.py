@@ -6,7 +6,7 @@ from pathlib import Path
 
 from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
 from installer.chart import Chart
-from installer.cluster_config import ChartPlace, cluster_config, installed_config, part
+from installer.cluster_config import ChartPlace, check_lasting, cluster_config, installed_config, part
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.journal import has_begun_k0s
@@ -87,6 +87,7 @@ def _controller(host: Host, wishes: Wishes, node: Site) -> ControllerSite:
     chart = None if registry is None else _chart(host, settings, registry, version)
     place = _place(settings, registry, chart, version)
     config = cluster_config(settings, node.address, registry.address if registry else None, place)
+    check_lasting(host, config)
     return ControllerSite(settings, node.address, node.k0s, registry, chart, config, version)
 
 

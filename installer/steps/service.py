@@ -63,11 +63,15 @@ class Service:
             yield from ensure_file(host, JOIN_TOKEN, self.token.encode(), _PRIVATE, secret=True)
         if self.config is not None:
             yield self._run("config", "k0s takes its configuration", "validate", "-c", str(K0S_CONFIG))
-        if is_running(host):  # or tries to, over and over: it cannot be started then either
-            yield self._run("stop", "what it was started with has changed")
-        replaces = ("--force",) if installed_role(host) else ()
+        # If it only tries to run, over and over, it cannot be started then either.
+        stops = [self._run("stop", "what it was started with has changed")] if is_running(host) else []
+        is_service = installed_role(host) is not None
+        # Without its unit, k0s cannot be stopped.
+        yield from stops if is_service else ()
+        replaces = ("--force",) if is_service else ()
         install = (str(K0S), "install", self.role, *self._said, *replaces)
         yield Run(install, "k0s becomes a service", alters=(K0S_UNITS[ROLES.index(self.role)],))
+        yield from () if is_service else stops
         # k0s writes its part of containerd's configuration there, and `k0s reset` leaves it.
         yield Run((str(K0S), "start"), "k0s runs", alters=(CONTAINERD_CONFIG,))
         yield self._wait
