@@ -88,7 +88,7 @@ def export_worker_artifacts(
     settings = settings_here(context)
     folder = output.absolute()
     registry = find_registry(host, settings, node_address(host, settings))
-    with worker_k0s(host, settings, registry, bundle_path) as k0s:
+    with worker_k0s(host, settings, registry, bundle_path, folder) as k0s:
         files = worker_files(settings, registry, k0s.version)
         write_files(host, folder, files, overwrite=overwrite)
         host.write(folder / "k0s", k0s.pieces(), _EXECUTABLE)
