@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from installer import outline
+from installer.changes import PlaceFile
 from installer.plan import apply, plan
 from installer.remains import left_of_k0s, mounts, processes
 from installer.steps.removal import K0sGone
@@ -132,6 +133,8 @@ def test_half_an_executable_is_none(machine: Machine) -> None:
     broken = machine.root / "usr/local/bin/k0s"
     broken.write_bytes(b"half")
     broken.chmod(0o755)
+    listed = plan(host, outline.first_controller(site(machine)))
+    assert isinstance(listed[0].change, PlaceFile)  # an installation brings a whole one
     make(host, outline.removal(force=False))
     assert not state.exists()
     assert not broken.exists()
