@@ -10,9 +10,8 @@ from installer import outline
 from installer.binary import EmbeddedBinary
 from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
-from installer.flavor import Flavor
 from installer.host import Host
-from installer.installation import chosen_join, install_steps, replaces_own
+from installer.installation import chosen_join, install_steps, is_online, replaces_own
 from installer.journal import JOURNAL, has_begun_k0s
 from installer.lock import alone
 from installer.options import host_options, settings_here
@@ -24,11 +23,9 @@ from installer.remains import left_of_k0s
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
-from installer.started import Started
 from installer.steps.removal import changed_since
 from installer.uninstallation import check_clusters, misses_farewell
 from registry.path_name import PathName
-from registry.program import executable
 
 NOTHING_TO_DO = "nothing to do: all is as it should be"
 _ROUNDS = 3
@@ -118,8 +115,8 @@ def install(
         raise click.UsageError("--mode is for --join")
     settings = settings_here(context)
     joining = chosen_join(settings, mode if join else None, join=join)
-    is_online = _is_online(host, settings) if online is None else online
-    wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, EmbeddedBinary.find())
+    from_internet = is_online(host, settings) if online is None else online
+    wishes = Wishes(from_internet, k0s_version, k0rdent_version, replace_k0s, k0s_binary, EmbeddedBinary.find())
     if dry_run:
         show(host, plan(host, install_steps(host, survey(host, settings, wishes), joining)))
         if not (skip_preflight or has_begun(host)):
@@ -224,16 +221,6 @@ def _look_for_images(host: Host, site: Site) -> None:
 def has_begun(host: Host) -> bool:
     """Whether k0rdentd changed anything here: what it took since, such as room on the disk, is no obstacle."""
     return host.look(JOURNAL) is not None
-
-
-def _is_online(host: Host, settings: Settings) -> bool:
-    """As this node was installed; else what this program is for, unless the settings name a bundle or a registry."""
-    started = Started.of(host)
-    if started is not None:
-        return started.is_online
-    if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
-        return False
-    return executable() is not None and not Flavor.current().is_airgap
 
 
 def show(host: Host, planned: Sequence[Planned]) -> None:

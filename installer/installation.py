@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 from installer import outline
 from installer.config import ConfigurationInvalid
+from installer.flavor import Flavor
 from installer.host import Host
 from installer.join_token import read_token
 from installer.k0s import installed_version
 from installer.plan import Step
 from installer.settings import Join, Settings
 from installer.site import Site
-from installer.started import is_in_cluster
+from installer.started import Started, is_in_cluster
 from installer.upgrade import InOrder
 from installer.versions import K0sHere
+from registry.program import executable
 
 
 def chosen_join(settings: Settings, mode: str | None, *, join: bool) -> Join | None:
@@ -49,3 +51,13 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
 def replaces_own(host: Host, site: Site) -> bool:
     """Whether another k0s of our making is here."""
     return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
+
+
+def is_online(host: Host, settings: Settings) -> bool:
+    """As this node was installed; else what this program is for, unless the settings name a bundle or a registry."""
+    started = Started.of(host)
+    if started is not None:
+        return started.is_online
+    if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
+        return False
+    return executable() is not None and not Flavor.current().is_airgap

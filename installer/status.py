@@ -59,8 +59,13 @@ def _program(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
-    if _is_online(host):
+    started = Started.of(host)
+    if started is not None and started.is_online:
         yield Aspect("registry", State.OK, "not used: this node was installed from the internet")
+        return
+    if started is not None and started.has_joined and settings.registry_address is None:
+        what = "not looked at: the configuration by which this node joined names it (-c FILE)"
+        yield Aspect("registry", State.UNKNOWN, what)
         return
     remote = find_registry(host, settings, node_address(host, settings))
     charts = remote.tags(chart_repository(settings))
@@ -72,16 +77,12 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
-    if installed_role(host) is None or _is_online(host):
+    started = Started.of(host)
+    if installed_role(host) is None or (started is not None and started.is_online):
         return
     for path in TRUSTED:
         if host.look(path) is None:
             yield Aspect("trust", State.TROUBLE, f"there is no {path}: pods' images cannot be pulled", _AGAIN)
-
-
-def _is_online(host: Host) -> bool:
-    started = Started.of(host)
-    return started is not None and started.is_online
 
 
 def _k0s(host: Host, settings: Settings) -> Iterator[Aspect]:

@@ -116,6 +116,9 @@ def refuses_to_become_another(node: Installer, first: Installer) -> None:
         assert "this machine is a worker of a cluster" in told or "is a controller that joined a cluster" in told
         assert "would make it the controller that a cluster began with" in told
     assert tree(node.machine.root) == before
+    node.config = first.config.with_name("none.yaml")
+    node.config.touch()
+    assert "registry    unknown not looked at" in node("status", code=int("controller.yaml" in str(own)))
     node.config = own
 
 
@@ -130,6 +133,7 @@ def test_machines_join_where_there_is_internet_and_only_controllers_are_told_of_
     first("install", "--online", "--k0s-binary", bring_k0s(machine))
     assert "nothing to do" in first("install", "--dry-run")  # what came from the internet stays so
     assert "trouble" not in first("status")
+    assert "images: not looked for" not in first("preflight", code=1)  # for there is no kernel below a folder
     assert "github.com/k0sproject/k0s/releases/download/v1.33.4" in first(
         "upgrade", "k0s", "--version", "1.33.4", "--dry-run"
     )
