@@ -69,7 +69,7 @@ def join_files(
 
 
 def write_files(host: Host, folder: Path, files: list[ExportedFile], *, overwrite: bool) -> None:
-    """Write an export into a folder that others cannot look into.
+    """Write an export into a folder; a new one is one that others cannot look into, and any other stays as it is.
 
     Raises:
         WillNot: one of the files is there already.
@@ -77,7 +77,8 @@ def write_files(host: Host, folder: Path, files: list[ExportedFile], *, overwrit
     there = [file.name for file in files if host.look(folder / file.name) is not None]
     if there and not overwrite:
         raise WillNot(f"{folder} has {', '.join(there)} already: use --overwrite, or name another folder")
-    host.make_folder(folder, 0o700)
+    if host.look(folder) is None:
+        host.make_folder(folder, 0o700)
     for file in files:
         host.write(folder / file.name, (file.content,), file.mode)
 

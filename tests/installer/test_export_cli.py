@@ -183,7 +183,9 @@ def joined_config(machine: Machine) -> object:
 def test_before_an_installation_a_worker_gets_the_k0s_that_it_would_take(machine: Machine, registry: Server) -> None:
     host_of(machine)
     installer = Installer(machine, registry)
+    (machine.root / "root/worker").mkdir(mode=0o755)
     told = installer("export-worker-artifacts", "-o", "/root/worker")
+    assert stat.S_IMODE((machine.root / "root/worker").stat().st_mode) == 0o755  # it may be /tmp
     assert f"k0s v1.33.4+k0s.0 out of 127.0.0.1:{registry.port}/k0sproject/k0s:v1.33.4-k0s.0" in told
     assert (machine.root / "root/worker/k0s").read_bytes() == machine.k0s_program("1.33.4")
     assert (machine.root / "root/worker/k0s").stat().st_mode & 0o777 == 0o755
