@@ -36,14 +36,18 @@ def worker_files(settings: Settings, registry: Remote, version: K0sVersion) -> l
 
 
 @contextmanager
-def worker_k0s(host: Host, settings: Settings, registry: Remote, bundle: Path | None) -> Iterator[K0sSource]:
+def worker_k0s(
+    host: Host, settings: Settings, registry: Remote, bundle: Path | None, folder: Path
+) -> Iterator[K0sSource]:
     """The bundle's k0s; else the one of this host, or before an installation the one that it would take.
+
+    `folder` is where the bundle's has room.
 
     Raises:
         SourceUnusable: there is none.
     """
     if bundle is not None:
-        with bundled_k0s(host, bundle) as binary:
+        with bundled_k0s(host, bundle, folder) as binary:
             yield binary
         return
     version = installed_version(host)

@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,20 +62,31 @@ class Archive:
 
 
 @contextmanager
-def bundled_k0s(host: Host, bundle: Path) -> Iterator[ImageBinary]:
+def bundled_k0s(host: Host, bundle: Path, folder: Path) -> Iterator[ImageBinary]:
     """The k0s of a bundle, for as long as the block lasts; the bundle is read through once, its signature verified.
+
+    It is unpacked below `folder`, where the next one takes away what a killed one left.
 
     Raises:
         CommandFailed: the bundle cannot be loaded.
         SourceUnusable: it has no k0s.
     """
-    with tempfile.TemporaryDirectory(prefix="k0rdentd-") as folder:
-        store, file = f"{folder}/store", f"{folder}/k0s.tar"
-        load = ("load", str(bundle), "--storage", store, "--include", f"{REPOSITORY}:*", "--progress", "plain")
-        host.call((*K0RDENTD, *load), patience=_PATIENCE)
-        listed = host.call((*K0RDENTD, "store", "ls", "--storage", store)).split()
-        tags = [name.partition(":")[2] for name in listed if name.startswith(f"{REPOSITORY}:")]
-        version: K0sVersion = choose(tags, None, None, str(bundle))
-        image = f"{REPOSITORY}:{version.replace('+', '-')}"
-        host.call((*K0RDENTD, "store", "export", image, file, "--storage", store), patience=_PATIENCE)
-        yield ImageBinary(Archive(Path(file), str(bundle)), version, host.architecture())
+    unpacked = folder / ".k0s-of-bundle"
+    host.remove_tree(unpacked)
+    host.make_folder(unpacked, 0o700)
+    try:
+        yield _unpacked(host, bundle, host.at(unpacked))
+    finally:
+        host.remove_tree(unpacked)
+
+
+def _unpacked(host: Host, bundle: Path, folder: Path) -> ImageBinary:
+    store, file = f"{folder}/store", f"{folder}/k0s.tar"
+    load = ("load", str(bundle), "--storage", store, "--include", f"{REPOSITORY}:*", "--progress", "plain")
+    host.call((*K0RDENTD, *load), patience=_PATIENCE)
+    listed = host.call((*K0RDENTD, "store", "ls", "--storage", store)).split()
+    tags = [name.partition(":")[2] for name in listed if name.startswith(f"{REPOSITORY}:")]
+    version: K0sVersion = choose(tags, None, None, str(bundle))
+    image = f"{REPOSITORY}:{version.replace('+', '-')}"
+    host.call((*K0RDENTD, "store", "export", image, file, "--storage", store), patience=_PATIENCE)
+    return ImageBinary(Archive(Path(file), str(bundle)), version, host.architecture())

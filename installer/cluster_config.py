@@ -1,16 +1,28 @@
 """k0s.yaml: what k0s is told of the cluster, and of k0rdent's chart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
+from installer.errors import WillNot
 from installer.host import Host
 from installer.paths import K0S_CONFIG
 from installer.settings import Settings
 from installer.settings_types import format_duration
+from installer.started import is_in_cluster
 from installer.steps.k0rdent import CHART
 from installer.values import merged
+
+# As the settings call it, and where k0s is told of it.
+_LASTING: Mapping[str, Sequence[str]] = {
+    **{
+        f"k0s.network.{key}": ("spec", "network", key)
+        for key in ("provider", "podCIDR", "serviceCIDR", "clusterDomain")
+    },
+    "k0s.storage.type": ("spec", "storage", "type"),
+    "k0rdent.helm.namespace": ("spec", "extensions", "helm", "charts", "namespace"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,36 @@ def part(document: object, *keys: str) -> object:
     """What stands at a place of a document; None where nothing does."""
     for key in keys:
         document = document.get(key) if isinstance(document, Mapping) else None
+    return document
+
+
+def check_lasting(host: Host, config: bytes) -> None:
+    """Know that a cluster keeps what nobody can change of it once it is there.
+
+    Raises:
+        WillNot: it would not; tells each setting, as it is and as it would be.
+    """
+    now, wanted = installed_config(host), yaml.safe_load(config)
+    if not is_in_cluster(host) or not isinstance(now, Mapping):
+        return
+    told = [
+        f"{name} is {before} and would be {after}"
+        for name, place in _LASTING.items()
+        if (before := _at(now, place)) != (after := _at(wanted, place)) and before is not None
+    ]
+    if told:
+        raise WillNot(
+            f"of a cluster that is there this cannot be changed: {'; '.join(told)}: "
+            "say it as it was, or 'k0rdentd uninstall' and install anew"
+        )
+
+
+def _at(document: object, place: Sequence[str]) -> object:
+    """What stands at a place, where lists are those of charts, of which k0rdent's counts."""
+    for key in place:
+        if isinstance(document, list):
+            document = next((each for each in document if part(each, "name") == CHART), None)
+        document = part(document, key)
     return document
 
 

@@ -24,21 +24,16 @@ def read_config(path: Path, *, required: bool) -> dict[str, object]:
     """The sections of the file; none if there is no file and none is required.
 
     Raises:
-        ConfigurationInvalid: it cannot be read, is not YAML, or is no mapping of sections.
+        ConfigurationInvalid: it cannot be read, is not YAML, is no mapping of sections, or says a key twice.
     """
     if not required and not path.exists():
         return {}
     from installer import strict_yaml  # noqa: PLC0415  # 10 ms, which a command without a file need not wait for
 
-    try:
-        document = strict_yaml.load(path.read_bytes()) or {}
-    except OSError as error:
-        raise ConfigurationInvalid(f"cannot read the configuration file {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigurationInvalid(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationInvalid(f"{path} must hold sections such as 'registry:'")
-    return {str(key): value for key, value in document.items()}
+    reading = strict_yaml.read(path)
+    if reading.doubled:
+        raise ConfigurationInvalid(f"{path}: {'; '.join(map(str, reading.doubled))}")
+    return reading.ways[0]
 
 
 def refuse_unknown_sections(sections: dict[str, object], commands: frozenset[str], path: Path) -> None:

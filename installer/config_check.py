@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from installer.config import SECTIONS, ConfigurationInvalid, camel, option_defaults, read_config
+from installer import strict_yaml
+from installer.config import SECTIONS, ConfigurationInvalid, camel, option_defaults
 from installer.redaction import is_secret_key, masked
 from installer.settings_base import Remark
 from installer.settings_file import SettingsInvalid, parse_settings
@@ -36,9 +37,16 @@ class Verdict:
 def check_file(path: Path, commands: Commands) -> Verdict:
     """Look at every section of the file; nothing is raised for what is found."""
     try:
-        sections = read_config(path, required=True)
+        reading = strict_yaml.read(path)
     except ConfigurationInvalid as error:
         return Verdict((Remark("", " ".join(str(error).split())),))
+    found = [_check(path, sections, commands) for sections in reading.ways]
+    doubled = [Remark(each.path, each.what) for each in reading.doubled]
+    errors = dict.fromkeys([*doubled, *(each for verdict in found for each in verdict.errors)])
+    return Verdict(tuple(errors), tuple(dict.fromkeys(each for verdict in found for each in verdict.warnings)))
+
+
+def _check(path: Path, sections: Mapping[str, object], commands: Commands) -> Verdict:
     errors = [*_unknown_sections(sections, commands), *_wrong_options(sections, commands)]
     remarks: tuple[Remark, ...]
     try:

@@ -56,7 +56,12 @@ def _files(host: Host) -> Iterator[Finding]:
     if host.look(STARTED_WITH) is None:
         yield warning("files", "an installation began here and was not finished", "'k0rdentd install' goes on with it")
         return
-    for record in sorted(records(host), key=lambda each: each.path):
+    try:
+        found = sorted(records(host), key=lambda each: each.path)
+    except InstallFailed as error:
+        yield warning("files", str(error), "without its journal, nobody knows what an uninstallation has to bring back")
+        return
+    for record in found:
         if record.is_gone(host) and record.path not in TRUSTED:  # of those the status tells
             yield warning(
                 "files", f"{record.path} is gone since the installation", "'k0rdentd install' writes it again"

@@ -3,6 +3,7 @@
 InstallFailed                the host could not be brought to what was asked for; run again to go on
 ├── HostRefuses              a file or folder cannot be read, written or removed
 ├── CommandFailed            a program ended with an error, or did not end
+│   ├── NoProgram            a program is not there, or is not one that can be started
 │   └── ClusterRefuses       the Kubernetes API does not answer, or not as it should; names the object
 │       ├── ClusterBusy      not now: the API server, or what it asks itself, is starting or overloaded
 │       └── KindUnknown      no such kind yet: what brings it is not installed
@@ -28,6 +29,10 @@ class HostRefuses(InstallFailed):
 
 class CommandFailed(InstallFailed):
     """A program ended with an error, could not be started, or did not end in time."""
+
+
+class NoProgram(CommandFailed):
+    """There is no such program, or what goes by its name cannot be started."""
 
 
 class ClusterRefuses(CommandFailed):

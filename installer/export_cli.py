@@ -9,6 +9,7 @@ from installer.artifacts import worker_files, worker_k0s
 from installer.host import Host
 from installer.joining import join_files, write_files
 from installer.options import host_options, settings_here
+from installer.settings import Join
 from installer.settings_types import Duration, format_duration
 from installer.site import find_registry, node_address
 from registry.path_name import PathName
@@ -57,7 +58,7 @@ def export_join_config(
 ) -> None:
     """Write what other machines need to join this controller's cluster: configurations, tokens, the registry's CA."""
     settings = settings_here(context)
-    server = controller_ip or str(settings.k0s.api.external_address or node_address(host, settings))
+    server = _reachable(controller_ip or str(settings.k0s.api.external_address or node_address(host, settings)))
     folder = output.absolute()
     files = join_files(host, settings, folder.name, server, _expiry(expiry), registry_port)
     write_files(host, folder, files, overwrite=overwrite)
@@ -87,12 +88,22 @@ def export_worker_artifacts(
     settings = settings_here(context)
     folder = output.absolute()
     registry = find_registry(host, settings, node_address(host, settings))
-    with worker_k0s(host, settings, registry, bundle_path) as k0s:
+    with worker_k0s(host, settings, registry, bundle_path, folder) as k0s:
         files = worker_files(settings, registry, k0s.version)
         write_files(host, folder, files, overwrite=overwrite)
         host.write(folder / "k0s", k0s.pieces(), _EXECUTABLE)
     where = f"k0s {k0s.version} out of {k0s.describe()}"
     click.echo(f"{where} and {len(files)} files in {folder}; its README.md says what to do with them")
+
+
+def _reachable(address: str) -> str:
+    """What the joining machines will read as `join.server`."""
+    try:
+        found = Join.model_validate({"mode": "worker", "server": address, "tokenFile": "token"})
+    except ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"--controller-ip: {what}") from error
+    return str(found.server)
 
 
 def _expiry(text: str) -> str:

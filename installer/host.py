@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from installer.errors import CommandFailed, HostRefuses
+from installer.errors import CommandFailed, HostRefuses, NoProgram
 from registry.program import child_command
 
 K0RDENTD = tuple(child_command())
@@ -193,7 +193,8 @@ class Host:
         """Run a program to its end, whatever that is. Secrets go by `stdin` or by file, never by `argv`.
 
         Raises:
-            CommandFailed: there is no such program, or it does not end within `patience` seconds.
+            NoProgram: there is none that could be started.
+            CommandFailed: it does not end within `patience` seconds.
         """
         is_below = argv[0].startswith("/") and argv[0] != sys.executable
         program = str(self.at(Path(argv[0]))) if is_below else argv[0]
@@ -209,7 +210,7 @@ class Host:
         except subprocess.TimeoutExpired as error:
             raise CommandFailed(f"'{shown(argv)}' did not end within {patience:.0f} s") from error
         except OSError as error:
-            raise CommandFailed(f"cannot run '{shown(argv)}': {error.strerror}") from error
+            raise NoProgram(f"cannot run '{shown(argv)}': {error.strerror}") from error
         return Output(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
 
     def call(self, argv: Sequence[str], stdin: bytes = b"", patience: float = _PATIENCE) -> str:

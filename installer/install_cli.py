@@ -1,7 +1,7 @@
 """`k0rdentd install` and `k0rdentd uninstall`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -10,26 +10,30 @@ from installer import outline
 from installer.binary import EmbeddedBinary
 from installer.changes import Wait
 from installer.errors import InstallFailed, WillNot
-from installer.flavor import Flavor
 from installer.host import Host
-from installer.installation import anchored, chosen_join, install_steps, replaces_own
-from installer.journal import JOURNAL
+from installer.installation import chosen_join, install_steps, is_online, replaces_own
+from installer.journal import JOURNAL, has_begun_k0s
 from installer.lock import alone
 from installer.options import host_options, settings_here
 from installer.plan import Planned, Step, apply, plan
 from installer.preflight.checks import require_fit
 from installer.preflight.completeness import require_images
 from installer.preflight_cli import facts_of
+from installer.remains import left_of_k0s
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
 from installer.site import Site, Wishes, survey
 from installer.steps.removal import changed_since
-from installer.uninstallation import check_clusters
+from installer.uninstallation import check_clusters, misses_farewell
 from registry.path_name import PathName
-from registry.program import executable
 
+NOTHING_TO_DO = "nothing to do: all is as it should be"
 _ROUNDS = 3
 _TOLD = 10
+_NO_FAREWELL = (
+    "k0s was not there to take leave of other controllers: if there are some, run on one of them "
+    "'k0s etcd leave --peer-address ADDRESS', with the address of this machine,"
+)
 
 
 def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -79,7 +83,8 @@ def read_version(kind: Callable[[str], str]) -> Callable[[click.Context, click.P
     default=None,
     envvar="K0RDENTD_ONLINE",
     help="Whether all comes from the internet, or from the registry of this site.  "
-    "[default: airgap; online of the online executable, where no setting of 'airgap' says otherwise]",
+    "[default: as this machine was installed; else airgap, or online of the online executable where no setting of "
+    "'airgap' says otherwise]",
 )
 @click.option(
     "--skip-preflight",
@@ -108,29 +113,21 @@ def install(
     """
     if mode and not join:
         raise click.UsageError("--mode is for --join")
-    if not dry_run:
-        require_root()
-    settings = anchored(settings_here(context), context.find_root().params["config_file"].absolute().parent)
-    checks, begun = not (dry_run or skip_preflight), has_begun(host)
-    if checks and not begun:
-        require_fit(facts_of(host, settings), settings)
-    is_online = _is_online(settings) if online is None else online
-    embedded = EmbeddedBinary.find()
-    wishes = Wishes(is_online, k0s_version, k0rdent_version, replace_k0s, k0s_binary, embedded)
+    settings = settings_here(context)
     joining = chosen_join(settings, mode if join else None, join=join)
-    site = survey(host, settings, wishes)
-    if checks and (not begun or replaces_own(host, site)):
-        _look_for_images(host, site)
-    steps = install_steps(host, site, joining)
+    from_internet = is_online(host, settings) if online is None else online
+    wishes = Wishes(from_internet, k0s_version, k0rdent_version, replace_k0s, k0s_binary, EmbeddedBinary.find())
     if dry_run:
-        show(host, plan(host, steps))
-        if not (skip_preflight or begun):
+        show(host, plan(host, install_steps(host, survey(host, settings, wishes), joining)))
+        if not (skip_preflight or has_begun(host)):
             _foretell_refusal(host, settings)
-    else:
-        with alone(host):
-            carry_out(host, steps)
-        more = "" if join else ", 'k0rdentd expose-ui' opens the user interface"
-        click.echo(f"installed: 'k0rdentd status' tells how it is{more}")
+        return
+    require_root()
+    with alone(host):
+        site = survey(host, settings, wishes) if skip_preflight else _checked_survey(host, settings, wishes)
+        carry_out(host, install_steps(host, site, joining))
+    more = "" if join else ", 'k0rdentd expose-ui' opens the user interface"
+    click.echo(f"installed: 'k0rdentd status' tells how it is{more}")
 
 
 @click.command()
@@ -144,23 +141,43 @@ def install(
 @host_options
 def uninstall(dry_run: bool, force: bool, host: Host) -> None:  # noqa: FBT001
     """Take k0s and k0rdent off this machine; every file becomes what it was before. The registry's store stays."""
-    if not dry_run:
-        require_root()
+    if dry_run:
+        if _is_to_be_removed(host, force=force):
+            show(host, plan(host, outline.removal(force=force)))
+        return
+    require_root()
+    with alone(host):
+        if not _is_to_be_removed(host, force=force):
+            return
+        had_k0s, is_missed = has_begun_k0s(host), misses_farewell(host)
+        carry_out(host, outline.removal(force=force))
+    _tell_left(host, left_of_k0s(host) if had_k0s else ())
+    if is_missed:
+        click.echo(f"{_NO_FAREWELL} and 'k0s kubectl delete node {host.name()}'", err=True)
+    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+
+
+def _is_to_be_removed(host: Host, *, force: bool) -> bool:
+    """Whether there is anything of ours; tells it if not.
+
+    Raises:
+        WillNot: clusters would lose their manager.
+    """
     if not has_begun(host):
         click.echo("nothing to do: k0rdentd has installed nothing on this machine")
-        return
+        return False
     if not force:
         check_clusters(host)
-    steps = outline.removal(force=force)
-    if dry_run:
-        show(host, plan(host, steps))
-        return
-    with alone(host):
-        carry_out(host, steps)
+    return True
+
+
+def _tell_left(host: Host, folders: Iterable[str]) -> None:
+    """What somebody has to look after by hand."""
     for record in changed_since(host):
         kept = f"; what was there before is {record.content}" if record.digest else ""
         click.echo(f"left {record.path}: somebody changed it since the installation{kept}", err=True)
-    click.echo("uninstalled: restart the machine to be rid of what only a restart removes, such as network interfaces")
+    for left in folders:
+        click.echo(f"left {left}", err=True)
 
 
 def _foretell_refusal(host: Host, settings: Settings) -> None:
@@ -169,6 +186,21 @@ def _foretell_refusal(host: Host, settings: Settings) -> None:
         require_fit(facts_of(host, settings), settings)
     except WillNot as refusal:
         click.echo(f"k0rdentd: 'install' would refuse: {refusal}", err=True)
+
+
+def _checked_survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
+    """What is to be installed, where nothing stands against it; what has begun goes on as it is.
+
+    Raises:
+        WillNot: something does.
+    """
+    begun = has_begun(host)
+    if not begun:
+        require_fit(facts_of(host, settings), settings)
+    site = survey(host, settings, wishes)
+    if not begun or replaces_own(host, site):
+        _look_for_images(host, site)
+    return site
 
 
 def _look_for_images(host: Host, site: Site) -> None:
@@ -191,13 +223,6 @@ def has_begun(host: Host) -> bool:
     return host.look(JOURNAL) is not None
 
 
-def _is_online(settings: Settings) -> bool:
-    """What this program is for, unless the settings name a bundle or a registry."""
-    if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
-        return False
-    return executable() is not None and not Flavor.current().is_airgap
-
-
 def show(host: Host, planned: Sequence[Planned]) -> None:
     """All that would be done, and what it makes of the files that are there."""
     title = ""
@@ -208,16 +233,16 @@ def show(host: Host, planned: Sequence[Planned]) -> None:
         click.echo(f"  {each.change.describe()}")
         for line in each.change.difference(host):
             click.echo(f"    {line}")
-    click.echo(f"{len(planned)} changes; nothing was changed" if planned else "nothing to do: all is as it should be")
+    click.echo(f"{len(planned)} changes; nothing was changed" if planned else NOTHING_TO_DO)
 
 
-def carry_out(host: Host, steps: Sequence[Step]) -> None:
-    """Do all that is to be done, and know that nothing is left.
+def carry_out(host: Host, steps: Sequence[Step]) -> bool:
+    """Do all that is to be done, and know that nothing is left; tells whether there was anything.
 
     Raises:
         InstallFailed: something is.
     """
-    planned = plan(host, steps)
+    first = planned = plan(host, steps)
     for _ in range(_ROUNDS):
         for told in apply(host, planned):
             what = told.note or f"{told.planned.step}: {told.planned.change.describe()}"
@@ -230,6 +255,7 @@ def carry_out(host: Host, steps: Sequence[Step]) -> None:
             f"{len(planned)} changes had to be made again, the first one: {planned[0].change.describe()}; "
             "run the same command again, and see what undoes them"
         )
+    return bool(first)
 
 
 def require_root() -> None:

@@ -1,19 +1,20 @@
 """From settings and wishes to the steps of an installation."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from installer import outline
 from installer.config import ConfigurationInvalid
-from installer.errors import SourceUnusable
+from installer.flavor import Flavor
 from installer.host import Host
+from installer.join_token import read_token
 from installer.k0s import installed_version
-from installer.paths import STARTED_WITH
 from installer.plan import Step
 from installer.settings import Join, Settings
 from installer.site import Site
+from installer.started import Started, is_in_cluster
 from installer.upgrade import InOrder
 from installer.versions import K0sHere
+from registry.program import executable
 
 
 def chosen_join(settings: Settings, mode: str | None, *, join: bool) -> Join | None:
@@ -38,9 +39,11 @@ def install_steps(host: Host, site: Site, joining: Join | None) -> Sequence[Step
     """What there is to do for the first controller, or for a node that joins.
 
     Raises:
-        SourceUnusable: the token cannot be read.
+        SourceUnusable: the token cannot be read, or is for another node.
     """
-    steps = outline.first_controller(site) if joining is None else _joined(host, site, joining)
+    # Once it has joined, the token counts no more, and may be gone.
+    token = None if joining is None else "" if is_in_cluster(host) else read_token(joining)
+    steps = outline.node(site, token)
     # Over another k0s of ours the order counts, as it does in an upgrade.
     return [InOrder(steps)] if replaces_own(host, site) else steps
 
@@ -50,25 +53,11 @@ def replaces_own(host: Host, site: Site) -> bool:
     return K0sHere.of(host).ours and installed_version(host) != site.k0s.version
 
 
-def _joined(host: Host, site: Site, joining: Join) -> Sequence[Step]:
-    # Once it has joined, the token counts no more, and may be gone.
-    token = _token(joining) if host.look(STARTED_WITH) is None else ""
-    return outline.worker(site, token) if joining.mode == "worker" else outline.controller(site, token)
-
-
-def anchored(settings: Settings, folder: Path) -> Settings:
-    """The settings with paths as seen from the folder of their file, so that an export can be put anywhere."""
-    access, join = settings.airgap.registry, settings.join
-    if access.ca_file is not None:
-        access = access.model_copy(update={"ca_file": folder / access.ca_file})
-    if join is not None and join.token_file is not None:
-        join = join.model_copy(update={"token_file": folder / join.token_file})
-    airgap = settings.airgap.model_copy(update={"registry": access})
-    return settings.model_copy(update={"airgap": airgap, "join": join})
-
-
-def _token(join: Join) -> str:
-    try:
-        return join.secret_token()
-    except OSError as error:
-        raise SourceUnusable(f"cannot read join.tokenFile: {error}") from error
+def is_online(host: Host, settings: Settings) -> bool:
+    """As this node was installed; else what this program is for, unless the settings name a bundle or a registry."""
+    started = Started.of(host)
+    if started is not None:
+        return started.is_online
+    if settings.airgap.bundle_path is not None or settings.airgap.registry.address is not None:
+        return False
+    return executable() is not None and not Flavor.current().is_airgap

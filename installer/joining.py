@@ -26,7 +26,8 @@ To make another machine a node of the cluster of {server}:
 
 or, for one more controller, with controller.yaml and --mode controller.
 
-The tokens work for {expiry}. Whoever has them can join the cluster: remove this folder everywhere afterwards.
+The tokens work for {expiry}. Whoever has them can join the cluster: remove them everywhere afterwards. Keep the rest on
+the machine: to upgrade k0s there, 'k0rdentd -c worker.yaml upgrade k0s' wants it again.
 """
 
 
@@ -68,7 +69,7 @@ def join_files(
 
 
 def write_files(host: Host, folder: Path, files: list[ExportedFile], *, overwrite: bool) -> None:
-    """Write an export into a folder that others cannot look into.
+    """Write an export into a folder; a new one is one that others cannot look into, and any other stays as it is.
 
     Raises:
         WillNot: one of the files is there already.
@@ -76,7 +77,8 @@ def write_files(host: Host, folder: Path, files: list[ExportedFile], *, overwrit
     there = [file.name for file in files if host.look(folder / file.name) is not None]
     if there and not overwrite:
         raise WillNot(f"{folder} has {', '.join(there)} already: use --overwrite, or name another folder")
-    host.make_folder(folder, 0o700)
+    if host.look(folder) is None:
+        host.make_folder(folder, 0o700)
     for file in files:
         host.write(folder / file.name, (file.content,), file.mode)
 
@@ -109,8 +111,11 @@ def _controller(host: Host, settings: Settings) -> dict[str, object]:
     source = storage.kine.data_source
     kine = {"kine": {"dataSource": source.get_secret_value()}} if source else {}
     document["storage"] = {"type": storage.type} | kine
+    version = installed_chart(host)
+    if version is None:  # another controller would take the newest, and bring that to the cluster when it leads
+        raise WillNot("k0rdent's installation has not come to an end here: 'k0rdentd install' goes on with it")
     k0rdent = {key: value for key, value in said["k0rdent"].items() if key == "helm"}
-    return {"k0s": document, "k0rdent": k0rdent | {"version": installed_chart(host)}}
+    return {"k0s": document, "k0rdent": k0rdent | {"version": version}}
 
 
 def _said(settings: Settings) -> dict[str, dict[str, object]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from installer.errors import CommandFailed
-from installer.host import Host
+from installer.errors import CommandFailed, NoProgram
+from installer.host import Host, Output
 from installer.paths import K0S, K0S_STATE
 
 _UNITS = ("/etc/systemd/system/k0s{role}.service", "/etc/init.d/k0s{role}")
@@ -25,10 +25,8 @@ class Status:
     @classmethod
     def of(cls, host: Host) -> Self | None:
         """As `k0s status` tells; None while it does not answer."""
-        if host.look(K0S) is None:
-            return None
-        output = host.run((str(K0S), "status", "-o", "json"))
-        if output.code != 0:
+        output = _run(host, "status", "-o", "json")
+        if output is None or output.code != 0:
             return None
         try:
             document = json.loads(output.text)
@@ -42,10 +40,8 @@ class Status:
 
 def installed_version(host: Host) -> str | None:
     """The version of the executable, such as `v1.32.8+k0s.0`; None where there is none, or it does not run."""
-    if host.look(K0S) is None:
-        return None
-    output = host.run((str(K0S), "version"))
-    return output.text.strip() if output.code == 0 else None
+    output = _run(host, "version")
+    return None if output is None or output.code != 0 else output.text.strip()
 
 
 def installed_role(host: Host) -> str | None:
@@ -80,6 +76,14 @@ def has_peers(host: Host) -> bool:
     members = _members(output.text) if output.code == 0 else {}
     names = {name.lower() for name in members}
     return len(names) > 1 and host.name() in names
+
+
+def _run(host: Host, *words: str) -> Output | None:
+    """What k0s tells; None where there is none, or half of one."""
+    try:
+        return None if host.look(K0S) is None else host.run((str(K0S), *words))
+    except NoProgram:
+        return None
 
 
 def _members(text: str) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown
+from installer.errors import ClusterBusy, ClusterRefuses, KindUnknown, NoProgram
 from installer.host import Host, Output
 from installer.paths import K0S, KUBE_CACHE
 
@@ -166,10 +166,11 @@ class Cluster:
         return None if output.code == 0 else output.last_words
 
     def _kubectl(self, words: Sequence[str], manifest: Manifest | None = None) -> Output:
-        if self.host.look(K0S) is None:
-            return Output(1, "", "there is no k0s on this host")
         stdin = b"" if manifest is None else json.dumps(manifest).encode()
-        return self.host.run((*kubectl(self.host), _REQUEST, *words), stdin)
+        try:
+            return self.host.run((*kubectl(self.host), _REQUEST, *words), stdin)
+        except NoProgram:
+            return Output(1, "", "there is no k0s on this host")
 
     def _one(self, output: Output, what: str) -> Object | None:
         text = self._checked(output, f"look at {what}")

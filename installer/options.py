@@ -10,7 +10,7 @@ import click
 
 from installer.host import Host
 from installer.settings import Settings
-from installer.settings_file import Loaded, load_settings
+from installer.settings_file import Loaded, anchored, load_settings
 from registry.path_name import PathName
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def load_here(context: click.Context) -> Loaded:
 
 
 def settings_here(context: click.Context) -> Settings:
-    """The same, with a warning in the log for each remark.
+    """The same, with a warning in the log for each remark, and with an export's paths as seen from its folder.
 
     Raises:
         ConfigurationInvalid: they do not do.
@@ -55,7 +55,7 @@ def settings_here(context: click.Context) -> Settings:
     loaded = load_here(context)
     for remark in loaded.remarks:
         _log.warning("%s", remark)
-    return loaded.settings
+    return anchored(loaded.settings, context.find_root().params["config_file"].absolute().parent)
 
 
 def host_options(command: Callable[..., object]) -> Callable[..., object]:

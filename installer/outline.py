@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from installer.credentials import CloudCredentials
 from installer.plan import Step
-from installer.site import Site
+from installer.site import ControllerSite, Site
 from installer.steps.containerd import Mirrors
 from installer.steps.files import ChartFile, ClusterConfig, K0sBinary, RegistrySecret
 from installer.steps.k0rdent import K0rdentRuns
@@ -16,7 +16,14 @@ from installer.steps.trust import Distrust, Trust
 _ARGUMENTS = ("--enable-worker", "--no-taints")
 
 
-def first_controller(site: Site) -> list[Step]:
+def node(site: Site, token: str | None) -> list[Step]:
+    """Whatever node it is; without a token it joins nothing, so it is the first one."""
+    if not isinstance(site, ControllerSite):
+        return worker(site, token or "")
+    return first_controller(site) if token is None else controller(site, token)
+
+
+def first_controller(site: ControllerSite) -> list[Step]:
     """The node that a cluster begins with, and on it k0rdent."""
     k0rdent = site.settings.k0rdent
     return [
@@ -26,7 +33,7 @@ def first_controller(site: Site) -> list[Step]:
     ]
 
 
-def controller(site: Site, token: str | None = None) -> list[Step]:
+def controller(site: ControllerSite, token: str | None = None) -> list[Step]:
     """A node that also runs the cluster's control plane; with a token it joins one."""
     return [
         *_registry(site),
@@ -61,7 +68,7 @@ def _registry(site: Site) -> Sequence[Step]:
     return (Trust(site.ca), mirrors)
 
 
-def _k0rdent_files(site: Site) -> Sequence[Step]:
+def _k0rdent_files(site: ControllerSite) -> Sequence[Step]:
     if site.ca is None or site.chart is None:
         return ()
     return (RegistrySecret(site.ca, site.settings.k0rdent.helm.namespace), ChartFile(site.chart))

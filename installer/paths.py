@@ -5,6 +5,7 @@ from pathlib import Path
 K0S = Path("/usr/local/bin/k0s")
 K0S_CONFIG = Path("/etc/k0s/k0s.yaml")
 K0S_STATE = Path("/var/lib/k0s")
+K0S_RUN = Path("/run/k0s")
 K0S_MANIFESTS = K0S_STATE / "manifests/k0rdentd"
 K0S_IMAGES = K0S_STATE / "images"
 K0S_UNITS = tuple(Path(f"/etc/systemd/system/k0s{role}.service") for role in ("controller", "worker"))

@@ -11,6 +11,7 @@ import click
 
 from installer.errors import CommandFailed, SourceUnusable
 from installer.host import Host
+from installer.installation import is_online
 from installer.options import host_options, settings_here
 from installer.preflight.checks import findings
 from installer.preflight.completeness import check_images
@@ -45,7 +46,8 @@ def preflight(
     Exit with 1 if something makes an installation pointless.
     """
     settings = settings_here(context)
-    found = (*findings(facts_of(host, settings), settings), *(_images(host, settings) if images else ()))
+    looks = images and not is_online(host, settings)  # from the internet, images come as they are asked for
+    found = (*findings(facts_of(host, settings), settings), *(_images(host, settings) if looks else ()))
     show(found, as_json=as_json)
     return _FAILED if any(each.severity is Severity.FATAL for each in found) else 0
 

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from installer.settings_base import Section, remark
+from installer.settings_base import Section, read_secret, remark
 from installer.settings_credentials import Credentials
 from installer.settings_k0s import OWN_ADDRESS, K0s
 from installer.settings_types import ChartVersion, Duration, Host, HostPort, is_loopback
@@ -207,7 +207,7 @@ class Join(Section):
         if self.token is not None:
             return self.token.get_secret_value().strip()
         assert self.token_file is not None
-        return self.token_file.read_text().strip()
+        return read_secret(self.token_file)
 
 
 class Settings(Section):

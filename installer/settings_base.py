@@ -1,7 +1,9 @@
 """What the sections of the configuration file share: camelCase keys, no unknown ones, and remarks."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
@@ -31,6 +33,21 @@ def remark(info: ValidationInfo, path: str, what: str, fix: str = "") -> None:
     """Note what cannot work, for whoever validates with a list of remarks as the context."""
     if isinstance(info.context, list):
         info.context.append(Remark(path, what, fix))
+
+
+def read_secret(file: Path) -> str:
+    """What a file with a secret holds, without the end of its line.
+
+    Raises:
+        OSError: it cannot be read, is empty, or holds what is no text.
+    """
+    try:
+        text = file.read_text().strip()
+    except ValueError as error:
+        raise OSError(errno.EILSEQ, "it holds what is no text", str(file)) from error
+    if not text:
+        raise OSError(errno.ENODATA, "it is empty", str(file))
+    return text
 
 
 class Section(BaseModel):

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
-from installer.settings_base import Section, camel, remark
+from installer.settings_base import Section, camel, read_secret, remark
 from installer.settings_types import ObjectName, WebAddress, is_placeholder
 
 
@@ -24,7 +24,7 @@ class Credential(Section):
         if said is not None:
             return said.get_secret_value()
         file: Path | None = getattr(self, f"{field}_file")
-        return None if file is None else file.read_text().strip()
+        return None if file is None else read_secret(file)
 
     def _ways(self, field: str) -> int:
         """In how many of the two ways a secret is said."""

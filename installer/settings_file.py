@@ -67,6 +67,17 @@ def parse_settings(sections: Mapping[str, object], source: Path) -> Loaded:
     return Loaded(settings, tuple(dict.fromkeys(remarks)))
 
 
+def anchored(settings: Settings, folder: Path) -> Settings:
+    """The settings with paths as seen from the folder of their file, so that an export can be put anywhere."""
+    access, join = settings.airgap.registry, settings.join
+    if access.ca_file is not None:
+        access = access.model_copy(update={"ca_file": folder / access.ca_file})
+    if join is not None and join.token_file is not None:
+        join = join.model_copy(update={"token_file": folder / join.token_file})
+    airgap = settings.airgap.model_copy(update={"registry": access})
+    return settings.model_copy(update={"airgap": airgap, "join": join})
+
+
 def _with(section: Mapping[str, object], keys: Sequence[str], value: str) -> dict[str, object]:
     """The section with one value more, some levels down."""
     first, *rest = keys

@@ -43,8 +43,9 @@ def mistakes(document: Mapping[str, object], remarks: list[Remark]) -> set[Remar
     found = {
         Remark(_path(place), f"another account is called {name!r} too", _UNIQUE) for place, name in doubled.items()
     }
+    found |= {_problem(error, place) for place, error in _Rest(document).found([]).items() if place in doubled}
     rest = _Rest(document, put=dict.fromkeys(doubled, 0))
-    while errors := {rest.place(each["loc"]): each for each in rest.errors(remarks)}:
+    while errors := rest.found(remarks):
         found |= {_problem(error, place) for place, error in errors.items() if not rest.explains(error, place)}
         rest = rest.without(errors)
     return found
@@ -81,15 +82,17 @@ class _Rest:
     put: Mapping[Place, int] = field(default_factory=dict)
     """Keys whose value is something else for the time being, and which of those that can be."""
 
-    def errors(self, remarks: list[Remark]) -> Iterator[ErrorDetails]:
-        """What pydantic finds in it; what it remarks is added, unless we said it ourselves."""
+    def found(self, remarks: list[Remark]) -> Mapping[Place, ErrorDetails]:
+        """What pydantic finds in it, and where; what it remarks is added, unless we said it ourselves."""
         noted: list[Remark] = []
+        errors: list[ErrorDetails] = []
         try:
             Settings.model_validate(self.left((), self.document), context=noted)
         except ValidationError as error:
-            yield from error.errors()
+            errors = error.errors()
         ours = set(map(_path, self.put))
         remarks += [each for each in noted if each.path not in ours]
+        return {self.place(each["loc"]): each for each in errors}
 
     def left(self, here: Place, value: object) -> object:
         """A part of the document as it is now."""

@@ -1,26 +1,24 @@
 """What is to be installed, found out before anything is planned: from the settings, the registry and the host."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from installer.binary import REPOSITORY, DownloadedBinary, FileBinary, ImageBinary, K0sSource
 from installer.chart import Chart
-from installer.cluster_config import ChartPlace, cluster_config, installed_config, part
+from installer.cluster_config import ChartPlace, check_lasting, cluster_config, installed_config, part
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.journal import has_begun_k0s
-from installer.paths import CHARTS, STARTED_WITH
+from installer.paths import CHARTS, K0S_CONFIG, STARTED_WITH
 from installer.remote import Remote, fingerprint, own_ca
 from installer.settings import Settings
 from installer.settings_types import ChartVersion, K0sVersion
+from installer.started import check_node
 from installer.steps.k0rdent import CHART
 from installer.values import airgap_values
-from installer.versions import K0sHere, check_replacement, choose
+from installer.versions import K0sHere, check_replacement, choose, newest_chart
 from registry.config import DEFAULT_PORT
-
-_NUMBER = re.compile(r"\d+")
 
 _ONLINE = "this installs online, where no bundle says which"
 _OR_AIRGAP = "or install from a bundle: --airgap, or airgap.bundlePath"
@@ -41,16 +39,13 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that steps are made of."""
+    """All that the steps of a node are made of."""
 
     settings: Settings
     address: str
     """This node's, by which others reach it."""
     k0s: K0sSource
     registry: Remote | None
-    chart: Chart | None
-    k0s_config: bytes = field(repr=False)
-    k0rdent_version: str
 
     @property
     def ca(self) -> bytes | None:
@@ -58,24 +53,42 @@ class Site:
         return None if self.registry is None else self.registry.ca
 
 
+@dataclass(frozen=True, slots=True)
+class ControllerSite(Site):
+    """What a controller has to know beside: of k0rdent, which workers never hear of."""
+
+    chart: Chart | None
+    k0s_config: bytes = field(repr=False)
+    k0rdent_version: str
+
+
 def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
-    """Look at everything, and change nothing.
+    """Look at everything that this node needs, and change nothing; of a controller it is a `ControllerSite`.
 
     Raises:
         SourceUnusable: something cannot be had.
         WillNot: the host holds what must not be overwritten.
     """
+    check_node(host, settings.join)
     address = node_address(host, settings)
     registry = None if wishes.online else find_registry(host, settings, address)
     here = K0sHere.of(host)
     k0s = find_k0s(host, settings, wishes, registry)
     check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=has_begun_k0s(host))
+    node = Site(settings, address, k0s, registry)
+    is_worker = settings.join is not None and settings.join.mode == "worker"
+    return node if is_worker else _controller(host, wishes, node)
+
+
+def _controller(host: Host, wishes: Wishes, node: Site) -> ControllerSite:
+    """All controllers of a cluster have the same chart: one that knew of none would take k0rdent away."""
+    settings, registry = node.settings, node.registry
     version = _k0rdent_version(host, settings, wishes, registry)
-    chart = None if registry is None else Chart.fetch(registry, chart_repository(settings), version)
-    config = cluster_config(
-        settings, address, registry.address if registry else None, _place(settings, registry, chart, version)
-    )
-    return Site(settings, address, k0s, registry, chart, config, version)
+    chart = None if registry is None else _chart(host, settings, registry, version)
+    place = _place(settings, registry, chart, version)
+    config = cluster_config(settings, node.address, registry.address if registry else None, place)
+    check_lasting(host, config)
+    return ControllerSite(settings, node.address, node.k0s, registry, chart, config, version)
 
 
 def node_address(host: Host, settings: Settings) -> str:
@@ -111,11 +124,10 @@ def find_k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | 
         WillNot: there is one that does not tell its version.
     """
     asked, embedded = wishes.k0s_version or settings.k0s.version, wishes.embedded
+    preferred = K0sHere.of(host).version or (embedded.version if embedded else None)
     if registry is not None:
-        preferred = K0sHere.of(host).version or (embedded.version if embedded else None)
         asked = choose(registry.tags(REPOSITORY), asked, preferred, registry.address)
-    elif asked is None and embedded is not None:
-        asked = embedded.version
+    asked = asked or preferred
     if asked is None:
         raise SourceUnusable(f"{_ONLINE} k0s is needed: set k0s.version, such as v1.32.8+k0s.0, {_OR_AIRGAP}")
     if wishes.k0s_binary is not None:
@@ -175,21 +187,50 @@ def _k0rdent_version(host: Host, settings: Settings, wishes: Wishes, registry: R
         return there
     if asked is not None:
         return str(asked)
+    if host.look(STARTED_WITH) is not None:
+        raise WillNot(f"{K0S_CONFIG} no longer tells which k0rdent is installed: say it with --k0rdent-version")
+    begun = _told_chart(host) if has_begun_k0s(host) else None
+    if begun is not None:
+        return begun
     if registry is None:
         raise SourceUnusable(f"{_ONLINE} k0rdent is meant: set k0rdent.version, such as 1.2.3, {_OR_AIRGAP}")
-    tags = [tag for tag in registry.tags(chart_repository(settings)) if tag[:1].isdigit()]
-    if not tags:
-        raise SourceUnusable(f"{registry.address} has no {chart_repository(settings)}: load the bundle that has it")
-    return max(tags, key=lambda tag: [int(number) for number in _NUMBER.findall(tag)]).replace("_", "+")
+    return newest_chart(registry, chart_repository(settings))
 
 
 def installed_chart(host: Host) -> str | None:
-    """The version of k0rdent's chart that k0s was told of, once it has run with it."""
+    """The version of k0rdent's chart that k0s has run with; None where it has not, or nothing tells it any more."""
     if host.look(STARTED_WITH) is None:
         return None
+    kept = _kept_charts(host)
+    return _told_chart(host) or (kept[0].version if len(kept) == 1 else None)
+
+
+def _told_chart(host: Host) -> str | None:
+    """The version of k0rdent's chart in k0s' own configuration."""
     charts = part(installed_config(host), "spec", "extensions", "helm", "charts")
     named = (each for each in charts if isinstance(each, dict)) if isinstance(charts, list) else ()
     return next((str(each.get("version")) for each in named if each.get("name") == CHART), None)
+
+
+def _kept_charts(host: Host) -> list[Chart]:
+    """Those that k0s was given as files."""
+    files = [file for file in host.entries(CHARTS) if file.suffix == ".tgz"]
+    return [Chart.parse(host.read(file) or b"", str(file)) for file in files]
+
+
+def _chart(host: Host, settings: Settings, registry: Remote, version: str) -> Chart:
+    """The registry's; once the bundle that it came with is gone from there, the one that k0s was given.
+
+    Raises:
+        SourceUnusable: there is none.
+    """
+    try:
+        return Chart.fetch(registry, chart_repository(settings), version)
+    except SourceUnusable:
+        kept = [chart for chart in _kept_charts(host) if chart.version == version]
+        if not kept:
+            raise
+        return kept[0]
 
 
 def _place(settings: Settings, registry: Remote | None, chart: Chart | None, version: str) -> ChartPlace:

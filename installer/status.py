@@ -12,6 +12,7 @@ from installer.kube import Cluster
 from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
 from installer.settings import Settings
 from installer.site import chart_repository, find_registry, node_address
+from installer.started import Started
 from installer.steps.k0rdent import CHART
 from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady, TemplatesValid
 
@@ -58,6 +59,14 @@ def _program(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
+    started = Started.of(host)
+    if started is not None and started.is_online:
+        yield Aspect("registry", State.OK, "not used: this node was installed from the internet")
+        return
+    if started is not None and started.has_joined and settings.registry_address is None:
+        what = "not looked at: the configuration by which this node joined names it (-c FILE)"
+        yield Aspect("registry", State.UNKNOWN, what)
+        return
     remote = find_registry(host, settings, node_address(host, settings))
     charts = remote.tags(chart_repository(settings))
     held = f"{len(remote.repositories())} repositories, k0rdent {', '.join(sorted(charts)) or 'missing'}"
@@ -68,7 +77,8 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
 
 
 def _trust(host: Host, settings: Settings) -> Iterator[Aspect]:
-    if installed_role(host) is None:
+    started = Started.of(host)
+    if installed_role(host) is None or (started is not None and started.is_online):
         return
     for path in TRUSTED:
         if host.look(path) is None:
@@ -85,6 +95,9 @@ def _k0s(host: Host, settings: Settings) -> Iterator[Aspect]:
     elif role is not None:
         how = "starts, and does not answer" if is_running(host) else "does not run"
         yield Aspect("k0s", State.TROUBLE, f"{version or 'without executable'}, {role}: it {how}", _FIXES["k0s"])
+    elif Started.of(host) is not None:
+        what = f"{version or 'without executable'}: its service is gone since the installation"
+        yield Aspect("k0s", State.TROUBLE, what, _AGAIN)
     else:
         yield Aspect("k0s", State.ABSENT, f"{version} is here, and no service" if version else "not installed")
 

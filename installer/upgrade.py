@@ -1,7 +1,6 @@
 """From one version to the next: of k0s on this host, and of k0rdent on its cluster."""
 
 import io
-import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,20 +14,21 @@ from installer.chart import Chart
 from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.kube import Manifest, Object
-from installer.paths import CONTAINERD_DROPIN, K0S, STARTED_WITH
+from installer.paths import CONTAINERD_DROPIN, K0S
 from installer.plan import Step
 from installer.preflight.completeness import require_system_images
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
-from installer.site import Wishes, chart_repository, find_registry, node_address, survey
+from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
+from installer.started import Started, is_in_cluster
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
+from installer.versions import chart_order, newest_chart
 from installer.waiting import NodeReady
 
 TEMPLATES = "charts/kcm-templates"
 _LARGEST = 4 << 20
 _PATIENCE = 900.0
-_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,15 @@ def k0s_steps(host: Host, settings: Settings, wishes: Wishes, *, any_images: boo
         WillNot: k0s is not of our making, goes back, skips a minor version, or would not find all of its images.
         SourceUnusable: the registry does not have it.
     """
-    if host.look(STARTED_WITH) is None:
+    started = Started.of(host)
+    if started is None or not is_in_cluster(host):
         raise WillNot("k0rdentd has not installed k0s here, or was interrupted: 'k0rdentd install' goes on with it")
-    site = survey(host, settings, replace(wishes, replace_k0s=True))
+    site = survey(host, settings, replace(wishes, replace_k0s=True, online=started.is_online))
     if site.registry is not None and not any_images:
         require_system_images(host, site.registry, site.k0s)
-    if settings.join is None:
-        return [InOrder(outline.first_controller(site)), NodeRuns(site.k0s.version)]
-    # Joined it has, so the token counts no more; it may be gone.
-    if settings.join.mode == "worker":
-        return [InOrder(outline.worker(site, ""))]
-    return [InOrder(outline.controller(site, "")), NodeRuns(site.k0s.version)]
+    # Where it joined, the token counts no more; it may be gone.
+    steps = outline.node(site, None if settings.join is None else "")
+    return [InOrder(steps), *([NodeRuns(site.k0s.version)] if isinstance(site, ControllerSite) else ())]
 
 
 def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[Step]:
@@ -92,10 +90,10 @@ def k0rdent_steps(host: Host, settings: Settings, wishes: Wishes) -> Sequence[St
     """
     running = running_release(host)
     runs = "" if running is None else running.text("spec", "version")
-    registry = find_registry(host, settings, node_address(host, settings))
+    registry = _registry(host, settings)
     asked = wishes.k0rdent_version
-    version = str(asked) if asked else _newest(registry, chart_repository(settings))
-    if runs and _order(version) < _order(runs):
+    version = str(asked) if asked else newest_chart(registry, chart_repository(settings))
+    if runs and chart_order(version) < chart_order(runs):
         raise WillNot(f"k0rdent {runs} runs here, and does not go back to {version}")
     # The one that runs is there already; the bundle that it came with need not be.
     release: Manifest
@@ -125,20 +123,19 @@ def release_in(chart: Chart) -> Manifest:
     raise SourceUnusable(f"the chart {chart.name} {chart.version} holds no Release object: is the bundle complete?")
 
 
+def _registry(host: Host, settings: Settings) -> Remote:
+    started = Started.of(host)
+    if started is not None and started.is_online and settings.airgap.registry.address is None:
+        raise WillNot(
+            "k0rdent came from the internet here, and releases come out of a registry: "
+            "load the new bundle into one, and name it with airgap.registry.address and caFile"
+        )
+    return find_registry(host, settings, node_address(host, settings))
+
+
 def _stops_k0s(change: Change) -> bool:
     return isinstance(change, Run) and change.argv == (str(K0S), "stop")
 
 
 def _is_for_containerd(change: Change) -> bool:
     return any(each.path == CONTAINERD_DROPIN for each in change.replaces)
-
-
-def _newest(registry: Remote, repository: str) -> str:
-    tags = [tag for tag in registry.tags(repository) if tag[:1].isdigit()]
-    if not tags:
-        raise SourceUnusable(f"{registry.address} has no {repository}: load the bundle that has it")
-    return max(tags, key=_order).replace("_", "+")
-
-
-def _order(version: str) -> list[int]:
-    return [int(number) for number in _NUMBER.findall(version)]

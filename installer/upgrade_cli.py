@@ -10,7 +10,7 @@ import click
 from installer.binary import EmbeddedBinary
 from installer.errors import CommandFailed
 from installer.host import Host
-from installer.install_cli import carry_out, read_version, require_root, show
+from installer.install_cli import NOTHING_TO_DO, carry_out, read_version, require_root, show
 from installer.lock import alone
 from installer.options import host_options, settings_here
 from installer.plan import Step, plan
@@ -109,18 +109,18 @@ def _upgrade(
     dry_run: bool,
 ) -> None:
     settings = settings_here(context)
-    if not dry_run:
-        require_root()
-    if bundle is not None:
-        _load(_loading(context, settings, bundle), dry_run=dry_run)
-    found = steps(host, settings, wishes)
-    planned = plan(host, found)
-    if dry_run or not planned:
-        show(host, planned)
+    loading = None if bundle is None else _loading(context, settings, bundle)
+    if dry_run:  # it plans with what the registry has so far
+        if loading is not None:
+            click.echo(f"would run '{' '.join(loading)}'")
+        show(host, plan(host, steps(host, settings, wishes)))
         return
+    require_root()
     with alone(host):
-        carry_out(host, found)
-    click.echo("upgraded: 'k0rdentd status' tells how it is")
+        if loading is not None:
+            _load(loading)
+        is_other = carry_out(host, steps(host, settings, wishes))
+    click.echo("upgraded: 'k0rdentd status' tells how it is" if is_other else NOTHING_TO_DO)
 
 
 def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[str]:
@@ -133,8 +133,8 @@ def _loading(context: click.Context, settings: Settings, bundle: Path) -> list[s
     return [*child_command(), *options, "load", str(bundle), *storage]
 
 
-def _load(command: Sequence[str], *, dry_run: bool) -> None:
-    """It says itself how far it is; a dry run plans with what the registry has so far."""
-    click.echo(f"{'would run' if dry_run else 'run'} '{' '.join(command)}'")
-    if not dry_run and (code := subprocess.run(command, check=False).returncode) != 0:
+def _load(command: Sequence[str]) -> None:
+    """It says itself how far it is."""
+    click.echo(f"run '{' '.join(command)}'")
+    if (code := subprocess.run(command, check=False).returncode) != 0:
         raise CommandFailed(f"the bundle was not loaded (exit code {code}), and nothing was upgraded")

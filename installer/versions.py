@@ -10,6 +10,7 @@ older           ours              further              refused: k0s goes one min
 newer           ours              older                refused: k0s does not go back
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -18,7 +19,11 @@ from installer.errors import SourceUnusable, WillNot
 from installer.host import Host
 from installer.k0s import Status, has_state, installed_role, installed_version
 from installer.paths import K0S, STARTED_WITH
+from installer.remote import Remote
 from installer.settings_types import K0sVersion
+from installer.started import Started
+
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,9 @@ class K0sHere:
 
     @classmethod
     def of(cls, host: Host) -> Self:
-        """As it is now; what runs counts for more than the file, which may have been replaced already."""
-        status = Status.of(host)
-        text = status.version if status else installed_version(host)
+        """As it is now; what runs counts for more than the file, which may have been replaced already, or be gone."""
+        status, started = Status.of(host), Started.of(host)
+        text = status.version if status else installed_version(host) or (started.version if started else None)
         role = installed_role(host) or ("unknown" if has_state(host) else None)
         try:
             version = None if text is None else K0sVersion.parse(text)
@@ -84,6 +89,25 @@ def choose(available: Iterable[str], asked: K0sVersion | None, here: K0sVersion 
             "so ask for one of these, or load the bundle that has it"
         )
     return asked
+
+
+def newest_chart(remote: Remote, repository: str) -> str:
+    """The newest version of a chart that the registry has.
+
+    Raises:
+        SourceUnusable: it has none.
+    """
+    tags = [tag for tag in remote.tags(repository) if tag[:1].isdigit()]
+    if not tags:
+        raise SourceUnusable(f"{remote.address} has no {repository}: load the bundle that has it")
+    return max(tags, key=chart_order).replace("_", "+")
+
+
+def chart_order(version: str) -> tuple[list[int], bool, list[tuple[bool, int, str]]]:
+    """By which versions of charts, or their tags, are older and newer, as Semantic Versioning has it."""
+    number, dash, before = version.replace("_", "+").partition("+")[0].partition("-")
+    parts = [(not each.isdigit(), int(each) if each.isdigit() else 0, each) for each in before.split(".")]
+    return [int(each) for each in _NUMBER.findall(number)], not dash, parts
 
 
 def _parsed(tags: Iterable[str]) -> Iterable[K0sVersion]:

@@ -253,7 +253,11 @@ def _listening(port: int) -> int:
         ("registry: {port: many}\n", "registry", "registry.port"),
         ("load: {jobz: 3}\n", "registry", "load.jobz"),
         ("load: {jobs: many}\n", "registry", "load.jobs"),
-        ("registry:\n  port: 1\n  host: x\n  port: 2\n", "registry", "line 4"),
+        (
+            "registry:\n  port: 1\n  host: x\n  port: 2\n",
+            "registry",
+            "said more than once (lines 2, 4)",
+        ),
         ("registry:\n  idleTimeout: 99999999999999999999\n", "registry", "registry.idleTimeout"),
     ],
 )

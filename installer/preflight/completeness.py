@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from installer.binary import EmbeddedBinary, K0sSource
 from installer.chart import Chart
@@ -17,6 +16,7 @@ from installer.paths import K0S
 from installer.preflight.chart_images import ChartImages, chart_images
 from installer.preflight.finding import Finding, Severity, fatal, note, refuse, warning
 from installer.preflight.images import ImageName
+from installer.preflight.unnamed import unnamed_program
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.site import Wishes, find_k0s
@@ -27,7 +27,6 @@ _AT_ONCE = 8
 _TOLD = 10
 _LOAD = "load a bundle that has it ('k0rdentd load'), or copy it ('k0rdentd store copy')"
 _SYSTEM = "k0s' own images"
-_ROOMY = Path("/var/tmp")  # noqa: S108  # what is made there is private; /tmp is often memory
 # Of charts and artifacts; images have a platform.
 _CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
 
@@ -137,21 +136,17 @@ def system_images(host: Host, k0s: K0sSource) -> list[ImageName]:
     if installed_version(host) == k0s.version:
         return _listed(host, K0S)
     try:
-        with TemporaryDirectory(prefix="k0rdentd-", dir=_ROOMY if _ROOMY.is_dir() else None) as folder:
-            program = Path(folder) / "k0s"
-            with program.open("wb") as file:
-                file.writelines(k0s.pieces())
-            program.chmod(0o700)
+        with unnamed_program(k0s.pieces()) as program:
             return _listed(Host(environment=host.environment), program)
     except OSError as error:
-        raise CommandFailed(f"cannot write k0s into a temporary folder: {error.strerror}") from error
+        raise CommandFailed(f"no room to unpack k0s, which is to tell its images: {error.strerror}") from error
 
 
 def _listed(host: Host, program: Path) -> list[ImageName]:
     text = host.call((str(program), "airgap", "list-images", "--all"))
     found = [ImageName.parse(line) for line in text.split()]
     if not found or None in found:
-        raise CommandFailed(f"'{program} airgap list-images' tells what nobody understands: {text[:200]!r}")
+        raise CommandFailed(f"'k0s airgap list-images' tells what nobody understands: {text[:200]!r}")
     return [image for image in found if image]
 
 

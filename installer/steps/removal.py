@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from installer.changes import Change, Replaced, Run
 from installer.host import Host
 from installer.journal import JOURNAL, Record, close, has_begun_k0s, records
-from installer.k0s import has_peers, has_state, installed_role, is_running
+from installer.k0s import has_peers, has_state, installed_role, installed_version, is_running
 from installer.paths import K0S
+from installer.steps.remains import take_away
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,11 @@ class K0sGone:
     title: str = "k0s"
 
     def changes(self, host: Host) -> Iterator[Change]:
-        if not has_begun_k0s(host) or host.look(K0S) is None:
+        if not has_begun_k0s(host):
             return  # a k0s that runs here all the same is somebody else's
+        if installed_version(host) is None:  # gone, or broken: it can take nothing away
+            yield from take_away(host)
+            return
         if has_peers(host):
             yield Run((str(K0S), "etcd", "leave"), "the other controllers go on without this one")
         if is_running(host):

@@ -10,6 +10,7 @@ from installer.host import Host
 from installer.k0s import ROLES, Status, installed_role, is_running
 from installer.paths import CONTAINERD_CONFIG, JOIN_TOKEN, K0S, K0S_CONFIG, K0S_UNITS, STARTED_WITH
 from installer.settings_types import K0sVersion
+from installer.started import TOKEN_FILE, is_in_cluster
 from installer.waiting import NodeReady
 
 _PRIVATE = 0o600
@@ -47,7 +48,7 @@ class Service:
     title: str = "k0s as a service"
 
     def changes(self, host: Host) -> Iterator[Change]:
-        if host.read(STARTED_WITH) != self._fingerprint:
+        if host.read(STARTED_WITH) != self._fingerprint or installed_role(host) is None:
             yield from self._anew(host)
         elif not is_running(host):
             yield self._run("start", "k0s does not run")
@@ -62,24 +63,28 @@ class Service:
             yield from ensure_file(host, JOIN_TOKEN, self.token.encode(), _PRIVATE, secret=True)
         if self.config is not None:
             yield self._run("config", "k0s takes its configuration", "validate", "-c", str(K0S_CONFIG))
-        if is_running(host):  # or tries to, over and over: it cannot be started then either
-            yield self._run("stop", "what it was started with has changed")
-        replaces = ("--force",) if installed_role(host) else ()
+        # If it only tries to run, over and over, it cannot be started then either.
+        stops = [self._run("stop", "what it was started with has changed")] if is_running(host) else []
+        is_service = installed_role(host) is not None
+        # Without its unit, k0s cannot be stopped.
+        yield from stops if is_service else ()
+        replaces = ("--force",) if is_service else ()
         install = (str(K0S), "install", self.role, *self._said, *replaces)
         yield Run(install, "k0s becomes a service", alters=(K0S_UNITS[ROLES.index(self.role)],))
+        yield from () if is_service else stops
         # k0s writes its part of containerd's configuration there, and `k0s reset` leaves it.
         yield Run((str(K0S), "start"), "k0s runs", alters=(CONTAINERD_CONFIG,))
         yield self._wait
         yield WriteFile(STARTED_WITH, self._fingerprint, _PRIVATE)
 
     def _joins(self, host: Host) -> bool:
-        """Whether the token is still needed: it never was ready so far."""
-        return self.token is not None and host.look(STARTED_WITH) is None
+        """Whether the token is still needed."""
+        return self.token is not None and not is_in_cluster(host)
 
     @property
     def _said(self) -> tuple[str, ...]:
         config = () if self.config is None else ("-c", str(K0S_CONFIG))
-        token = () if self.token is None else ("--token-file", str(JOIN_TOKEN))
+        token = () if self.token is None else (TOKEN_FILE, str(JOIN_TOKEN))
         return (*self.arguments, *config, *token)
 
     @property

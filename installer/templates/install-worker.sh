@@ -22,6 +22,11 @@ joined() { [ -e "$root/var/lib/k0s/kubelet.conf" ] || connected; }
 if ! joined && { [ -z "$token" ] || [ ! -s "$token" ]; }; then
     fail "name the file with the token: a controller prints one with 'k0s token create --role worker --expiry 1h'"
 fi
+# A token of another kind, or half of one, k0s would only tell of in its log, over and over.
+if ! joined && command -v base64 >/dev/null && command -v gunzip >/dev/null &&
+    ! base64 -d <"$token" 2>/dev/null | gunzip 2>/dev/null | grep -q kubelet-bootstrap; then
+    fail "$token holds no token for a worker: a controller prints one with 'k0s token create --role worker --expiry 1h'"
+fi
 
 # Beside its place first, so that nobody ever sees half of it.
 place() {

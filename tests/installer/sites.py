@@ -19,7 +19,7 @@ from installer.paths import CHARTS
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
-from installer.site import Site
+from installer.site import ControllerSite
 from installer.steps.k0rdent import running_release
 from installer.values import airgap_values
 from tests.installer.standin.machine import Machine
@@ -56,13 +56,13 @@ def chart_archive(name: str = "k0rdent-enterprise", version: str = "1.2.3", *, n
     return made.getvalue()
 
 
-def site(machine: Machine, version: str = "1.32.8", **sections: object) -> Site:
+def site(machine: Machine, version: str = "1.32.8", **sections: object) -> ControllerSite:
     """What an airgapped installation would find out; `sections` are those of the configuration file."""
     few = {"airgap": {"mirrors": ["quay.io", "docker.io"]}}
     settings = Settings.model_validate(few | sections)
     chart = Chart.parse(chart_archive(), "here")
     place = ChartPlace(str(CHARTS / chart.file_name), chart.version, airgap_values(REGISTRY, nested=chart.nested))
-    return Site(
+    return ControllerSite(
         settings=settings,
         address=ADDRESS,
         k0s=k0s(machine, version),
@@ -73,7 +73,7 @@ def site(machine: Machine, version: str = "1.32.8", **sections: object) -> Site:
     )
 
 
-def online(whole: Site) -> Site:
+def online(whole: ControllerSite) -> ControllerSite:
     """The same where there is internet."""
     place = ChartPlace("oci://registry.example/charts/k0rdent-enterprise", "1.2.3", {})
     config = cluster_config(whole.settings, whole.address, None, place)

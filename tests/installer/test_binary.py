@@ -100,10 +100,14 @@ def test_a_blob_that_was_changed_leaves_no_file(site: Server, tmp_path: Path) ->
 
 def test_a_bundle_gives_its_k0s_without_a_registry(tmp_path: Path) -> None:
     bundle = write_tar(tmp_path / "bundle.tar", {"k0sproject/k0s_v1.32.8-k0s.0.tar": oci_archive(IMAGES["one-layer"])})
-    with bundled_k0s(Host(), bundle) as found:
+    killed = tmp_path / "out/.k0s-of-bundle/store"
+    killed.mkdir(parents=True)
+    (killed / "VERSION").write_text("half of what a killed one wrote")
+    with bundled_k0s(Host(), bundle, tmp_path / "out") as found:
         assert found.version == VERSION
         assert b"".join(found.pieces()) == PROGRAM
         assert isinstance(found.place, ImageArchive)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @contextmanager

@@ -208,11 +208,61 @@ def test_mirrors_are_hosts() -> None:
             parse_settings({"airgap": {"mirrors": [wrong]}}, SHIPPED)
 
 
-@pytest.mark.parametrize("text", ["a: [\n", "k0s: {}\nk0s: {}\n", "[]: 1", "- a"])
+@pytest.mark.parametrize("text", ["a: [\n", "[]: 1", "- a", "k0s: &a {api: *a}", "k0s: 2024-99-99"])
 def test_what_is_no_file_of_sections_is_told_too(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
     done = k0rdentd("config", "validate", tmp_path / "c.yaml")
     assert (done.returncode, str(tmp_path) in done.stderr) == (2, True)
+
+
+def test_keys_that_are_said_twice_hide_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("""\
+k0s: {versoin: 1, network: {provider: flannel, provider: cilium, provider: calico}}
+registry: {port: abc}
+load: {jobs: 2}
+k0s:
+  api: {port: 70000}
+  network: {clusterDomain: 5}
+k0rdent:
+  credentials:
+    aws:
+    - {name: A_b, accessKeyID: x, secretAccessKey: y}
+    - {name: A_b, accessKeyID: x, secretAccessKey: y, name: C_d}
+""")
+    illegal = "lower-case letters, digits, '-' and '.', up to 226 characters"
+    account = "k0rdent.credentials.aws"
+    wanted = [
+        ("k0s", "is said more than once (lines 1, 4)"),
+        ("k0s.network.provider", "is said more than once (line 1)"),
+        (f"{account}[1].name", "is said more than once (line 11)"),
+        ("registry.port", "'abc' is no whole number"),
+        ("k0s.versoin", "unknown key"),
+        ("k0s.api.port", "must be 65535 at most"),
+        ("k0s.network.clusterDomain", "is a number and must be text"),
+        ("k0s.network.provider", "must be 'kuberouter', 'calico' or 'custom'"),
+        (f"{account}[0].name", f"'A_b': {illegal}"),
+        (f"{account}[1].name", f"'A_b': {illegal}"),
+        (f"{account}[1].name", f"'C_d': {illegal}"),
+        (f"{account}[1].name", "another account is called 'A_b' too"),
+    ]
+    done = k0rdentd("config", "validate", file, "--json")
+    assert done.returncode == 2
+    assert sorted((each["path"], each["what"]) for each in json.loads(done.stdout)["errors"]) == sorted(wanted)
+    refused = k0rdentd("-c", file, "status")
+    assert refused.returncode == 2
+    assert f"{file}: k0s is said more than once (lines 1, 4); k0s.network.provider is said more" in refused.stderr
+
+
+@pytest.mark.parametrize("secret", ["planted: x", "*planted", "!planted", '"planted', "planted: [", "@planted"])
+def test_a_secret_that_lacks_its_quotes_is_not_shown(tmp_path: Path, secret: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"k0s: {{}}\njoin:\n  token: {secret}\n")
+    for words in (("config", "validate", str(file)), ("-c", str(file), "status")):
+        done = k0rdentd(*words)
+        assert done.returncode == 2
+        assert "planted" not in done.stdout + done.stderr
+        assert "line 3" in done.stderr or "line 4" in done.stderr
 
 
 def test_secrets_that_others_may_read_and_files_that_are_not_there_are_warned_of(tmp_path: Path) -> None:

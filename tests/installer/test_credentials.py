@@ -83,6 +83,10 @@ def test_a_secret_whose_file_is_missing_is_told_by_name(tmp_path: Path) -> None:
     said = {"name": "cloud-a", "accessKeyID": "AKIA1", "secretAccessKeyFile": tmp_path / "missing"}
     with pytest.raises(HostRefuses, match=r"credential cloud-a: cannot read .*missing"):
         manifests(AwsCredential.model_validate(said), "kcm-system")
+    for content, why in ((b" \n", "it is empty"), (b"\xff\xfe", "it holds what is no text")):
+        (tmp_path / "missing").write_bytes(content)
+        with pytest.raises(HostRefuses, match=rf"credential cloud-a: cannot read .*missing: {why}"):
+            manifests(AwsCredential.model_validate(said), "kcm-system")
 
 
 @pytest.mark.client

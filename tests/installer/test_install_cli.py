@@ -11,6 +11,7 @@ import yaml
 
 from bench.archive import files
 from bench.layout import chart, image, layer
+from installer.host import Host
 from installer.lock import alone
 from registry.storage.store import Store
 from tests.conftest import COMMAND, Server, serving
@@ -144,9 +145,60 @@ def test_an_installation_that_was_killed_goes_on_and_nobody_ever_sees_a_secret(
     assert not [path for path in readable if path != own and PASSWORD.encode() in path.read_bytes()]
 
 
-def test_a_second_installer_stays_outside(k0rdentd: Installer, machine: Machine) -> None:
-    with alone(host_of(machine)):
-        assert "another installation" in k0rdentd("install", code=3)
+def check_that_a_cluster_keeps_what_it_cannot_change(k0rdentd: Installer, machine: Machine, registry: Server) -> None:
+    before = tree(machine.root)
+    network = {"podCIDR": "10.200.0.0/16", "clusterDomain": "k.example"}
+    kine = {"type": "kine", "kine": {"dataSource": f"mysql://u:{PASSWORD}@h/db"}}
+    k0rdentd.configure(registry, k0s={"network": network, "storage": kine}, k0rdent={"helm": {"namespace": "other"}})
+    told = k0rdentd("install", code=3)
+    for part in (
+        "k0s.network.podCIDR is 10.244.0.0/16 and would be 10.200.0.0/16",
+        "k0s.network.clusterDomain is cluster.local and would be k.example",
+        "k0s.storage.type is etcd and would be kine",
+        "k0rdent.helm.namespace is kcm-system and would be other",
+    ):
+        assert part in told
+    assert "provider" not in told
+    assert PASSWORD not in told
+    assert tree(machine.root) == before
+    k0rdentd.configure(registry, k0s={"api": {"sans": ["k0s.example"]}})
+    assert "+    - k0s.example" in k0rdentd("install", "--dry-run")
+    k0rdentd.configure(registry)
+
+
+def test_an_installation_comes_back_as_it_was_and_not_as_another_one(
+    k0rdentd: Installer, machine: Machine, registry: Server
+) -> None:
+    k0rdentd("install", "--k0s-version", "1.32.8", "--k0rdent-version", "1.2.3")
+    check_that_a_cluster_keeps_what_it_cannot_change(k0rdentd, machine, registry)
+    config, program = machine.root / "etc/k0s/k0s.yaml", machine.root / "usr/local/bin/k0s"
+    before = config.read_bytes(), program.read_bytes()
+    config.unlink()
+    program.unlink()
+    listed = k0rdentd("install", "--dry-run")
+    assert "k0sproject/k0s:v1.32.8-k0s.0" in listed
+    assert "/usr/local/bin/k0s stop" not in listed
+    k0rdentd("install")
+    for word in ("stop", "reset"):  # by hand
+        subprocess.run(["k0s", word], env=machine.environment, check=True, capture_output=True)
+    k0rdentd("install")
+    assert (config.read_bytes(), program.read_bytes()) == before
+    (machine.root / "etc/systemd/system/k0scontroller.service").unlink()
+    k0rdentd("install")
+    assert "nothing to do" in k0rdentd("install", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("install",), ("uninstall",), ("upgrade", "k0s", "--version", "1.33.4"), ("upgrade", "k0rdent", "-b", "next.tar")],
+)
+def test_a_second_installer_stays_outside_and_looks_at_nothing_that_another_one_changes(
+    k0rdentd: Installer, machine: Machine, controller: Host, words: tuple[str, ...]
+) -> None:
+    before = tree(machine.root), machine.calls()
+    with alone(controller):
+        assert "another installation" in k0rdentd(*words, code=3)
+    assert (tree(machine.root), machine.calls()) == before
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import yaml
 from bench.layout import chart
 from installer import outline
 from installer.host import Host
+from installer.journal import JOURNAL
 from installer.paths import STARTED_WITH
 from installer.plan import apply, plan
 from installer.settings_file import load_settings
@@ -141,6 +142,14 @@ def test_the_doctor_finds_files_that_somebody_changed_or_took_away(config: Path,
     assert all("'k0rdentd install'" in fix for fix in found.values())
     list(apply(host, plan(host, outline.controller(site(machine)))))
     assert files_told(config, machine) == {}
+    host.write(JOURNAL / "half.json", [b"{"], 0o600)
+    (told,) = files_told(config, machine)
+    assert told.startswith(f"{JOURNAL}/half.json is no record of an installation")
+    host.remove(JOURNAL / "half.json")
+    for word in ("stop", "reset"):  # by hand
+        run(machine, "k0s", word)
+    code, shown = asked("status", config, machine)
+    assert (code, states(shown)["k0s"]) == (1, "trouble")
     host.remove(STARTED_WITH)
     assert set(files_told(config, machine)) == {"an installation began here and was not finished"}
 

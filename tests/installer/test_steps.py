@@ -16,7 +16,7 @@ from installer.journal import has_begun_k0s, keep
 from installer.paths import JOIN_TOKEN, K0S, K0S_UNITS, STARTED_WITH
 from installer.plan import Planned, Step, apply, plan
 from installer.settings_types import K0sVersion
-from installer.site import Site
+from installer.site import ControllerSite
 from installer.steps.containerd import Mirrors
 from installer.steps.removal import K0sGone
 from installer.uninstallation import check_clusters
@@ -26,7 +26,7 @@ from tests.installer.standin.machine import Machine
 from tests.installer.standin.token import create
 
 TOKEN = create(None, "worker", "24h", {"address": "192.0.2.10"})  # type: ignore[arg-type]
-KINDS: dict[str, Callable[[Site], Sequence[Step]]] = {
+KINDS: dict[str, Callable[[ControllerSite], Sequence[Step]]] = {
     "controller": outline.controller,
     "worker": lambda found: outline.worker(found, TOKEN),
 }

@@ -4,7 +4,7 @@ import pytest
 
 from installer.errors import SourceUnusable, WillNot
 from installer.settings_types import K0sVersion
-from installer.versions import K0sHere, check_replacement, choose
+from installer.versions import K0sHere, chart_order, check_replacement, choose
 
 OLD, SAME, NEXT, FAR = (K0sVersion.parse(text) for text in ("1.31.9", "1.32.8", "1.33.1", "1.34.0"))
 NOTHING = K0sHere(None, None, ours=False)
@@ -51,3 +51,8 @@ def test_the_registry_decides_which_versions_there_are() -> None:
         choose(tags, FAR, None, "here")
     with pytest.raises(SourceUnusable, match="load the bundle"):
         choose([], None, None, "here")
+
+
+def test_charts_are_in_the_order_of_semantic_versions() -> None:
+    order = ["0.9.0", "1.2.3-alpha.9", "1.2.3-alpha.10", "1.2.3-alpha.b", "1.2.3-rc.1", "1.2.3", "1.2.4_b9", "1.10.0"]
+    assert sorted([*order[5:], *order[:5]], key=chart_order) == order

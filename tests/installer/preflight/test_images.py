@@ -1,8 +1,11 @@
 """What k0s and charts will ask for is looked for in a real registry, over TLS, before anything is installed."""
 
 import io
+import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +21,7 @@ from installer.preflight.chart_images import chart_images
 from installer.preflight.completeness import check_images, require_images
 from installer.preflight.finding import Finding, Severity
 from installer.preflight.images import ImageName
+from installer.preflight.unnamed import unnamed_program
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
@@ -187,6 +191,24 @@ def test_an_installation_needs_the_images_of_k0s_and_is_told_of_the_others(regis
     assert wording(told, Severity.WARNING, "q.io/a/gone:2") == 1
     joining = Settings.model_validate({"join": {"mode": "worker", "server": "192.0.2.1", "token": "t"}})
     assert len(require_images(host, remote, joining, unknown)) == 1
+
+
+@pytest.mark.parametrize("folder", ["disk", "no-disk", "no-programs"])
+def test_a_k0s_that_only_tells_its_images_is_never_in_a_folder(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / folder
+    if folder != "no-disk":
+        place.mkdir()
+    with ExitStack() as mounted:
+        if folder == "no-programs":
+            mount = ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(place)]
+            if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+                pytest.skip("nothing can be mounted here")
+            mounted.callback(subprocess.run, ["umount", str(place)], check=False)
+        pieces = (b"#!/bin/sh\nls -A ", str(tmp_path / "disk").encode(), b"; echo as $1\n")
+        with unnamed_program(pieces, place) as program:
+            shown = subprocess.run([program, "told"], capture_output=True, text=True, check=True).stdout
+    assert shown == "as told\n"
+    assert not program.exists()
 
 
 def wording(found: list[Finding], severity: Severity, part: str) -> int:

@@ -97,6 +97,8 @@ def _join(place: Place, role: str, token_file: object) -> None:
         token.check(place, str(token_file), role)
     elif role == "worker":
         raise Refused("Error: a worker needs a join token")
+    if role == "worker":
+        (place.lasting / "kubelet.conf").touch()
     joined.touch()
 
 

@@ -4,7 +4,7 @@ import json
 import socket
 
 from tests.installer.standin.place import Place
-from tests.installer.standin.units import Refused, k0s_service
+from tests.installer.standin.units import Refused, Service
 
 _SOCKET = "/run/k0s/status.sock"
 
@@ -25,8 +25,8 @@ class K0s:
 
     def ask(self, path: str) -> bytes:
         """Ask the running service, as the real one does at its socket."""
-        service = k0s_service(self.place)
-        if service is None or not service.active or not self.place.running.exists():
+        services = (Service(self.place, f"k0s{role}") for role in ("controller", "worker"))
+        if not any(each.active for each in services) or not self.place.running.exists():
             raise Refused(
                 f'Error: status: can\'t get "status" via "{_SOCKET}": Get "http://localhost/status": '
                 f"dial unix {_SOCKET}: connect: no such file or directory"
