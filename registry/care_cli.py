@@ -178,7 +178,7 @@ def drain(root: Path, storage: tuple[Path, ...], cancel: bool, lost: bool, as_js
 
 def _give_up(root: Path, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
     others = tuple(each for each in storage if each.absolute() != root)
-    count, size = _tell_blobs(give_up(Store.open(others, create=False), root), "lost", as_json)
+    count, size = _tell_blobs(give_up(Store.open(others, create=False, whole=False), root), "lost", as_json)
     told = f"lost {_count(count, 'blob')}, {human(size)}: load their bundles again; 'store fsck' tells what suffers"
     _tell({"lost": count, "bytes": size} if as_json else told)
 

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import xxhash
 
-from registry.storage.errors import LOAD_AGAIN, StorageForeign, StorageMissing, StorageUnusable, disk_errors
+from registry.storage.errors import (
+    LOAD_AGAIN,
+    RootMissing,
+    StorageForeign,
+    StorageMissing,
+    StorageUnusable,
+    disk_errors,
+)
 from registry.storage.layout import VERSION, Layout
 
 _LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
@@ -48,6 +55,24 @@ def open_root(path: Path, *, create: bool) -> Root:
     if not is_root(layout.root):
         raise StorageMissing(f"no store at {layout.root}: load a bundle into it, or name another with --storage")
     return _read(layout)
+
+
+def open_roots(paths: Sequence[Path], *, create: bool) -> list[Root]:
+    """The roots at these paths.
+
+    Raises:
+        RootMissing: one is not there, and nothing was to be made.
+        StorageMissing, StorageForeign, StorageUnusable: as `open_root`.
+    """
+    if not create:
+        there = [path for path in paths if is_root(path)]
+        absent = [path.absolute() for path in paths if path not in there]
+        if there and absent:
+            raise RootMissing(
+                f"no storage root at {absent[0]}, and there is one at {there[0].absolute()}: is its disk mounted? "
+                f"If it never was a root, leave it out; if it is lost, run 'k0rdentd store drain --lost {absent[0]}'"
+            )
+    return [open_root(path, create=create) for path in paths]
 
 
 def is_root(path: Path) -> bool:
@@ -122,7 +147,7 @@ def index_layout(paths: Sequence[Path]) -> Layout:
     Raises:
         StorageMissing, StorageForeign, StorageUnusable: as `open_root`.
     """
-    return index_root([open_root(path, create=False) for path in paths]).layout
+    return index_root(open_roots(paths, create=False)).layout
 
 
 def place(roots: Sequence[Root], key: bytes) -> Root:

@@ -7,23 +7,25 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.layout import oci_archive
 from registry.oci.digest import Digest
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
 from registry.storage.drain import give_up
-from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable
+from registry.storage.errors import RootMissing, StorageForeign, StorageMissing, StorageUnusable
 from registry.storage.fsck import fsck
 from registry.storage.listing import list_images
 from registry.storage.roots import join, open_root, place
+from registry.storage.scrub import scrub
 from registry.storage.store import Store
-from tests.conftest import k0rdentd, serving
-from tests.images import publish, small_image
+from tests.conftest import free_port, k0rdentd, serving
+from tests.images import publish, small_image, write_tar
 
 
 def test_a_root_keeps_its_identity(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_root_of_another_store_is_refused(two: list[Path], tmp_path: Path) -> 
 def test_a_disk_that_is_not_mounted_is_no_new_root(two: list[Path]) -> None:
     disk = two[1].rename(two[1].with_name("disk"))
     for _ in range(2):
-        with pytest.raises(StorageMissing, match="is its disk mounted"):
+        with pytest.raises(RootMissing, match="is its disk mounted"):
             Store.open(two)
     shutil.rmtree(two[1])
     Store.open([two[0], disk]).close()
@@ -159,6 +161,66 @@ def test_a_disk_that_is_not_mounted_is_no_new_root(two: list[Path]) -> None:
     store = Store.open(two)
     assert all(store.blobs.has(blob) for blob in blobs_of(store))
     store.close()
+
+
+@pytest.fixture
+def without_disk(two: list[Path]) -> list[Path]:
+    """The same, and the disk of the second root is elsewhere: an empty directory is in its place."""
+    two[1].rename(two[1].with_name("disk"))
+    two[1].mkdir()
+    return two
+
+
+@pytest.mark.parametrize("command", ["load", "registry", "store ls", "store fsck"])
+def test_a_root_with_blobs_that_is_not_named_is_told_with_the_ways_out(
+    two: list[Path], command: str, tmp_path: Path
+) -> None:
+    bundle = write_tar(tmp_path / "bundle.tar", {"app_0.tar": oci_archive(IMAGES[0])})
+    lines = {
+        "load": ("load", bundle, "--no-verify"),
+        "registry": ("registry", "-p", str(free_port()), "-b", tmp_path / "gone.tar"),
+    }
+    before = files_below(two[0] / "blobs")
+    done = k0rdentd(*lines.get(command, command.split()), "-s", two[0])
+    assert done.returncode == 2, done
+    root = open_root(two[1], create=False)
+    assert f"the storage root {two[1]} (id {root.id}) has blobs of this store and is not given" in done.stderr
+    assert f"run 'k0rdentd store drain --lost {two[1]} --storage {two[0]}'" in done.stderr
+    assert files_below(two[0] / "blobs") == before
+
+
+@pytest.mark.parametrize("command", ["ls", "gc", "scrub", "fsck"])
+def test_a_root_whose_disk_is_not_mounted_is_told_and_its_directory_stays_empty(
+    without_disk: list[Path], command: str
+) -> None:
+    done = k0rdentd("store", command, "-s", without_disk[0], "-s", without_disk[1])
+    assert (done.returncode, f"no storage root at {without_disk[1]}" in done.stderr) == (2, True), done.stderr
+    assert list(without_disk[1].iterdir()) == []
+
+
+def test_a_disk_that_goes_while_its_blobs_are_looked_at_loses_none(two: list[Path]) -> None:
+    store = Store.open(two)
+    rows = blobs_of(store)
+    two[1].rename(two[1].with_name("disk"))
+    for work in (scrub(store, restart=True), fsck(store, repair=True)):
+        with pytest.raises(RootMissing, match="is its disk mounted"):
+            list(work)
+    assert blobs_of(store) == rows
+    store.close()
+
+
+def test_two_lost_disks_are_given_up_one_after_the_other(two: list[Path], tmp_path: Path) -> None:
+    with closing(Store.open([*two, tmp_path / "c"])) as store:
+        for number in range(8):
+            publish(store, small_image(f"more {number}"), f"more:{number}")
+        assert {blob.root for blob in blobs_of(store)} == {0, 1, 2}
+    shutil.rmtree(two[1])
+    shutil.rmtree(tmp_path / "c")
+    for lost in (two[1], tmp_path / "c"):
+        done = k0rdentd("store", "drain", "--lost", lost, "-s", two[0])
+        assert done.returncode == 0, done.stderr
+    with closing(Store.open(two[:1], create=False)) as store:
+        assert {blob.root for blob in blobs_of(store)} == {0}
 
 
 def test_a_lost_disk_is_given_up_and_its_blobs_are_brought_again(two: list[Path]) -> None:
@@ -181,6 +243,10 @@ def test_a_disk_that_is_there_is_not_given_up(two: list[Path], tmp_path: Path) -
     store = Store.open(two)
     with pytest.raises(StorageForeign, match="not lost"):
         list(give_up(store, two[1]))
+    for roots in (two, two[:1]):
+        done = k0rdentd("store", "drain", "--lost", two[1], *(part for root in roots for part in ("-s", root)))
+        assert (done.returncode, "its disk is there" in done.stderr) == (2, True), done.stderr
+    assert all(store.blobs.has(blob) for blob in blobs_of(store))
     with pytest.raises(StorageMissing):
         list(give_up(store, tmp_path / "never"))
     store.close()
@@ -207,7 +273,7 @@ def test_a_root_that_was_left_out_is_told(tmp_path: Path) -> None:
     store = Store.open([tmp_path / "a", tmp_path / "b"])
     store.close()
     alone = Store.open([tmp_path / "a"])
-    with pytest.raises(StorageUnusable, match="--storage"):
+    with pytest.raises(RootMissing, match="--storage"):
         alone.blobs.path(1, Digest.of(b""))
     alone.close()
 
