@@ -22,6 +22,7 @@ from registry.storage.errors import (
 )
 from registry.storage.layout import VERSION, Layout
 
+_FOLDERS = frozenset({"blobs", "files", "index", "pki", "quarantine", "uploads"})
 _LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
 
 
@@ -72,6 +73,8 @@ def open_roots(paths: Sequence[Path], *, create: bool) -> list[Root]:
                 f"no storage root at {absent[0]}, and there is one at {there[0].absolute()}: is its disk mounted? "
                 f"If it never was a root, leave it out; if it is lost, run 'k0rdentd store drain --lost {absent[0]}'"
             )
+    for path in paths:
+        _refuse_nested(path, paths)
     return [open_root(path, create=create) for path in paths]
 
 
@@ -210,6 +213,19 @@ def _alone(layout: Layout) -> Iterator[None]:
             yield
         finally:
             os.close(lock)
+
+
+def _refuse_nested(path: Path, given: Sequence[Path]) -> None:
+    """A new root may not be in a folder of another one: what lies there would be counted, and taken, for its own."""
+    if is_root(path):
+        return
+    others, here = {other.resolve() for other in given}, path.resolve()
+    for outer in here.parents:
+        folder = here.relative_to(outer).parts[0]
+        if folder in _FOLDERS and (outer in others or is_root(outer)):
+            raise StorageForeign(
+                f"{path} is inside of {outer / folder}, which the store at {outer} fills: name another directory"
+            )
 
 
 def _refuse_strangers(layout: Layout) -> None:

@@ -65,6 +65,20 @@ def test_a_damaged_version_file_is_told(tmp_path: Path, text: str) -> None:
         open_root(tmp_path / "a", create=True)
 
 
+def test_a_root_inside_of_another_ones_folders_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "a", tmp_path / "link" / "x"
+    (tmp_path / "link").symlink_to(outer / "blobs")
+    for order in ([outer, inner], [inner, outer]):
+        with pytest.raises(StorageForeign, match="name another directory"):
+            Store.open(order)
+        assert not outer.exists()
+    Store.open([outer]).close()
+    with pytest.raises(StorageForeign, match="name another directory"):
+        Store.open([inner])
+    assert not inner.exists()
+    Store.open([outer, outer / "disk"]).close()
+
+
 def test_a_half_made_root_is_finished(tmp_path: Path) -> None:
     (tmp_path / "a" / "blobs").mkdir(parents=True)
     (tmp_path / "a" / "VERSION.partial").write_text("{")
