@@ -14,7 +14,7 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.load_command import LoadCommand, report_option, selection_options
 from loader.pipeline import Load
-from loader.report import Origin, Report, Status
+from loader.report import Origin, Report, Status, write_json
 from loader.selection import Selection
 from loader.source import Source
 from registry.options import storage_option, verify_options
@@ -68,7 +68,7 @@ def load(
     """
     with Source(bundle, strip_components) as source:
         if dry_run:
-            _dry_run(source, selection)
+            _dry_run(source, selection, report)
         else:
             evidence = Verification(verify, cosign_key, cosign_signature).evidence(bundle)
             settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force, evidence)
@@ -128,12 +128,16 @@ def _tell_failures(report: Report) -> None:
     )
 
 
-def _dry_run(source: Source, selection: Selection) -> None:
+def _dry_run(source: Source, selection: Selection, report: Path | None) -> None:
     count = size = 0
+    members: list[dict[str, object]] = []
     for listed in list_members(source, selection):
-        if listed.error is not None:
-            click.echo(f"would fail {listed.line()}")
-        elif listed.is_wanted:
-            click.echo(f"would load {listed.line()}")
+        if listed.error is not None or listed.is_wanted:
+            click.echo(f"{listed.outcome} {listed.line()}")
+        if listed.is_wanted:
             count, size = count + 1, size + listed.size
+        if report is not None:
+            members.append(listed.to_json() | {"outcome": listed.outcome})
     click.echo(f"{count} images and charts, up to {human(size)}")
+    if report is not None:
+        write_json(report, {"bundle": source.name, "dry_run": True, "members": members})

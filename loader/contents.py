@@ -56,6 +56,13 @@ class Listed:
             document["error"] = self.error
         return document
 
+    @property
+    def outcome(self) -> str:
+        """What a load would do."""
+        if self.error is not None:
+            return "would fail"
+        return "would load" if self.is_wanted else "excluded"
+
     def line(self) -> str:
         """One line for an operator."""
         if self.error is not None:

@@ -43,10 +43,8 @@ class Load:
     _proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        bundle = self.settings.bundle
-        name = "standard input" if self.source.is_piped else spelled(bundle.resolve())
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        self.report = Report(name, Origin(spelled(Path(bundle.name)), self.source.size, begun))
+        self.report = Report(self.source.name, Origin(spelled(Path(self.source.path.name)), self.source.size, begun))
         self.pace = Pace(self.source, self.report)
 
     def interrupt(self) -> None:

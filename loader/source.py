@@ -18,6 +18,7 @@ from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile, Pipe, RawFile
 from loader.stream import EMPTY, ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
 from loader.tar import PADDING, Entry, Kind, read_entries
+from registry.text import spelled
 
 STANDARD_INPUT: Final = Path("-")
 
@@ -83,6 +84,11 @@ class Source:
     def is_piped(self) -> bool:
         """Whether it comes from standard input: of no known size, once, and never to be recognised."""
         return self.path == STANDARD_INPUT
+
+    @property
+    def name(self) -> str:
+        """What it is called in what is kept."""
+        return "standard input" if self.is_piped else spelled(self.path.resolve())
 
     @property
     def shown(self) -> str:
