@@ -21,7 +21,7 @@ from registry.options import storage_option, verify_options
 from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
-from registry.units import human
+from registry.units import counted, human
 from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
@@ -138,6 +138,6 @@ def _dry_run(source: Source, selection: Selection, report: Path | None) -> None:
             count, size = count + 1, size + listed.size
         if report is not None:
             members.append(listed.to_json() | {"outcome": listed.outcome})
-    click.echo(f"{count} images and charts, up to {human(size)}")
+    click.echo(f"{counted(count, 'image or chart', 'images and charts')}, up to {human(size)}")
     if report is not None:
         write_json(report, {"bundle": source.name, "dry_run": True, "members": members})

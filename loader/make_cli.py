@@ -31,7 +31,7 @@ from registry.transfer.selection import Named
 from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
 from registry.transfer.transport import Security, Transport
-from registry.units import human
+from registry.units import counted, human
 from registry.verification import Verification
 
 _BUNDLE = PathName()
@@ -57,9 +57,8 @@ def repack(bundle: Path, out: Path) -> None:
             continue
         count, size = count + 1, size + member.size
     seconds = time.monotonic() - started
-    click.echo(
-        f"{count} files in {printable(str(out))}: {human(size)} in {seconds:.1f} s ({size / seconds / 1e6:.0f} MB/s)"
-    )
+    rate = f"{size / seconds / 1e6:.0f} MB/s"
+    click.echo(f"{counted(count, 'file')} in {printable(str(out))}: {human(size)} in {seconds:.1f} s ({rate})")
 
 
 @click.command()
@@ -97,7 +96,8 @@ def create(
             click.echo(f"[{number}/{len(images)}] {made.reference} {human(made.size)}{saved}")
             count, size, left_out = number, size + made.size, left_out + made.left_out
     without = f", {human(left_out)} that the receipt lists left out" if since is not None else ""
-    click.echo(f"{count} images and charts in {printable(str(out))}: {human(size)}{without}")
+    told = counted(count, "image or chart", "images and charts")
+    click.echo(f"{told} in {printable(str(out))}: {human(size)}{without}")
 
 
 @click.command()
