@@ -94,7 +94,7 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     _tell_failures(run.report)
     run.require_platforms()
     if not run.report.images:
-        raise LoaderError(f"nothing in {run.settings.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
+        raise LoaderError(f"nothing in {run.source.shown} is wanted: 'k0rdentd bundle inspect' lists what there is")
 
 
 def _provenance(origin: Origin) -> str:

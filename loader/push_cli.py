@@ -94,6 +94,8 @@ def _require_success(told: Report) -> None:
         raise LoaderError(f"{len(told.failures)} of {told.members} members failed: see above, and push again")
     if not told.members:
         raise BundleInvalid(f"{told.bundle} holds no image or chart: is it the airgap bundle?")
+    if not told.images:
+        raise LoaderError(f"nothing in {told.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
 
 
 def _line(outcome: Outcome, report: Report) -> str:

@@ -10,7 +10,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from loader.checkpoint import Checkpoint
-from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid, NoArchive
+from loader.errors import (
+    BundleInvalid,
+    BundleMissing,
+    BundleTruncated,
+    HeaderTooLarge,
+    LoaderError,
+    MemberInvalid,
+    NoArchive,
+)
 from loader.folder import files_in
 from loader.hashing import HashedFile
 from loader.naming import below_root, bundle_stem, is_archive, rank
@@ -250,6 +258,8 @@ class Source:
         return places, None
 
     def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
+        if isinstance(error, HeaderTooLarge):
+            return BundleInvalid(f"{self.shown}: {error}")
         doubt = "is it the airgap bundle? Then " if isinstance(error, NoArchive) else ""
         return BundleInvalid(f"{self.shown}: {error}: {doubt}copy it anew and load again")
 
