@@ -10,12 +10,12 @@ from functools import partial
 from loader.archive import ENTRY, Archive, Blob
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
+from loader.member import Member
 from loader.platforms import select
 from loader.pool import Pool
 from loader.rawfile import CHUNK, Extent
 from loader.seen import Seen
 from loader.selection import Selection
-from loader.source import Member
 from loader.stream import Window
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.digest import Digest
