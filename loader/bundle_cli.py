@@ -20,7 +20,7 @@ _BUNDLE = PathName()
 # What speaks to registries is half of what there is to import.
 _IN_OTHER_FILES: Mapping[str, str] = {
     "create": "loader.make_cli:create",
-    "pull": "loader.make_cli:pull",
+    "pull": "loader.pull_cli:pull",
     "push": "loader.push_cli:push",
     "repack": "loader.make_cli:repack",
 }
