@@ -73,7 +73,7 @@ def open_roots(paths: Sequence[Path], *, create: bool) -> list[Root]:
                 f"no storage root at {absent[0]}, and there is one at {there[0].absolute()}: is its disk mounted? "
                 f"If it never was a root, leave it out; if it is lost, run 'k0rdentd store drain --lost {absent[0]}'"
             )
-    for path in paths:
+    for path in paths if create else ():
         _refuse_nested(path, paths)
     return [open_root(path, create=create) for path in paths]
 
@@ -219,10 +219,10 @@ def _refuse_nested(path: Path, given: Sequence[Path]) -> None:
     """A new root may not be in a folder of another one: what lies there would be counted, and taken, for its own."""
     if is_root(path):
         return
-    others, here = {other.resolve() for other in given}, path.resolve()
+    others, here = {os.path.realpath(other) for other in given}, Path(os.path.realpath(path))
     for outer in here.parents:
         folder = here.relative_to(outer).parts[0]
-        if folder in _FOLDERS and (outer in others or is_root(outer)):
+        if folder in _FOLDERS and (str(outer) in others or is_root(outer)):
             raise StorageForeign(
                 f"{path} is inside of {outer / folder}, which the store at {outer} fills: name another directory"
             )

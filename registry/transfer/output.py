@@ -12,11 +12,13 @@ from registry.storage.roots import sync_directory
 from registry.transfer.errors import ExportFailed
 from registry.units import human
 
+_STANDARD_OUTPUT = Path("-")
+
 
 def write_file(path: Path, chunks: Iterable[bytes], size: int) -> None:
     """Write `size` bytes to a file beside `path`, and rename it; whatever goes wrong, nothing is left of it.
 
-    A pipe, a terminal or a descriptor, such as /dev/stdout, is written to as it is.
+    A pipe, a terminal or a descriptor, such as /dev/stdout, is written to as it is; `-` is standard output.
 
     Raises:
         ExportFailed: as `new_file`.
@@ -37,7 +39,7 @@ def new_file(path: Path, size: int) -> Iterator[int]:
     """
     if _is_special(path):
         raise ExportFailed(f"{path} is no regular file, and could not appear whole: name one on a disk")
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # which takes links that lead in circles as they are
     partial = path.with_name(f"{path.name}.partial")
     try:
         _require_room(path, size)
@@ -99,13 +101,15 @@ def write_all(descriptor: int, chunk: bytes) -> None:
 def _is_special(path: Path) -> bool:
     """Whether it is something that nothing can be renamed over: /dev/stdout would be gone, for everybody."""
     folder = os.path.realpath(path.parent)
-    return (path.exists() and not path.is_file()) or folder == "/dev" or folder.startswith("/proc/")
+    is_special = path == _STANDARD_OUTPUT or (path.exists() and not path.is_file())
+    return is_special or folder == "/dev" or folder.startswith("/proc/")
 
 
 @contextmanager
 def _opened(path: Path, size: int) -> Iterator[int]:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        place = "/dev/stdout" if path == _STANDARD_OUTPUT else path
+        descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             yield descriptor
         finally:

@@ -21,7 +21,7 @@ from registry.storage.drain import give_up
 from registry.storage.errors import RootMissing, StorageForeign, StorageMissing, StorageUnusable
 from registry.storage.fsck import fsck
 from registry.storage.listing import list_images
-from registry.storage.roots import join, open_root, place
+from registry.storage.roots import join, open_root, open_roots, place
 from registry.storage.scrub import scrub
 from registry.storage.store import Store
 from tests.conftest import free_port, k0rdentd, serving
@@ -328,6 +328,7 @@ def test_a_store_that_one_may_not_see_is_told_in_a_sentence(hidden: str, create:
 def test_a_file_and_a_link_to_nowhere_are_no_storage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("nowhere")
-    for name in ("file", "link"):
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("file", "link", "circle"):
         with pytest.raises(StorageForeign, match=f"{name} is no directory"):
-            open_root(tmp_path / name, create=True)
+            open_roots([tmp_path / name], create=True)
