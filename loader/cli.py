@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -14,9 +15,10 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.load_command import LoadCommand, report_option, selection_options
 from loader.pipeline import Load
-from loader.report import Origin, Report, Status, write_json
+from loader.report import Origin, Outcome, Report, Status, write_json
 from loader.selection import Selection
 from loader.source import Source
+from registry.oci.errors import Failure
 from registry.options import storage_option, verify_options
 from registry.path_name import PathName
 from registry.storage.store import Store
@@ -79,14 +81,14 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     _interrupt_on_signals(run)
     started = time.monotonic()
     form = ("bar" if sys.stderr.isatty() else "plain") if progress == "auto" else progress
-    outcomes = []
-    with display(form, run, click.echo) as show:
-        for outcome in run.outcomes():
-            while run.notes:
-                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
-            show(outcome)
-            if report is not None and outcome.status is not Status.READ:
-                outcomes.append(outcome)
+    outcomes: list[Outcome] = []
+    try:
+        _follow(run, form, outcomes)
+    except (Failure, KeyboardInterrupt) as error:
+        if report is not None:
+            with suppress(Failure):  # a full disk must not hide what went wrong
+                run.report.write(report, outcomes, str(error) or "interrupted")
+        raise
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     if report is not None:
@@ -95,6 +97,17 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     run.require_platforms()
     if not run.report.images:
         raise LoaderError(f"nothing in {run.source.shown} is wanted: 'k0rdentd bundle inspect' lists what there is")
+
+
+def _follow(run: Load, form: str, certain: list[Outcome]) -> None:
+    """Show how it goes on, and keep what is `certain` for a report."""
+    with display(form, run, click.echo) as show:
+        for outcome in run.outcomes():
+            while run.notes:
+                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
+            show(outcome)
+            if outcome.status is not Status.READ:
+                certain.append(outcome)
 
 
 def _provenance(origin: Origin) -> str:

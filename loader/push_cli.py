@@ -18,7 +18,7 @@ from loader.source import Source
 from registry.credentials import credential_options
 from registry.options import verify_options
 from registry.path_name import PathName
-from registry.text import printable, spelled
+from registry.text import printable
 from registry.transfer.access import Credentials
 from registry.transfer.place import Address
 from registry.transfer.remote import RegistryTarget
@@ -77,7 +77,7 @@ def push(
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        told = Report(source.name, Origin(spelled(Path(bundle.name)), source.size, begun))
+        told = Report(source.name, Origin(source.file_name, source.size, begun))
         run = Push(source, RegistryTarget(client), Selection(include, exclude), access.endurance, jobs)
         outcomes = list(_tell(run.outcomes(work, spool * 1_000_000), told))
     if report is not None:

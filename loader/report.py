@@ -158,14 +158,15 @@ class Report:
         rate = f" ({read / seconds / 1e6:.0f} MB/s)" if read and seconds else ""
         return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s{rate}"
 
-    def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
-        """All of it as a JSON document, whole or not at all.
+    def write(self, path: Path, outcomes: Sequence[Outcome], error: str | None = None) -> None:
+        """All of it as a JSON document, whole or not at all; `error` is what ended it early.
 
         Raises:
             ExportFailed: the disk refuses.
         """
         members = [outcome.to_json() for outcome in outcomes]
-        write_json(path, {"bundle": self.bundle, "origin": self.origin.to_json(), "members": members})
+        ended = {} if error is None else {"error": error}
+        write_json(path, {"bundle": self.bundle, "origin": self.origin.to_json(), **ended, "members": members})
 
     def cause(self, member: str | None = None) -> Cause:
         """For the history of the tags: the bundle, as far as it is proven by now."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from loader.checkpoint import Checkpoint
 from loader.errors import (
@@ -20,14 +20,12 @@ from loader.errors import (
 from loader.folder import Folder
 from loader.hashing import HashedFile
 from loader.member import Member, Root
-from loader.naming import bundle_stem, is_archive
+from loader.naming import STANDARD_INPUT, bundle_stem, is_archive, shown
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile, Pipe, RawFile
 from loader.stream import ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
 from loader.tar import PADDING, Entry, Kind, read_entries
 from registry.text import spelled
-
-STANDARD_INPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,17 @@ class Source:
     @property
     def name(self) -> str:
         """What it is called in what is kept."""
-        return "standard input" if self.is_piped else spelled(self.path.resolve())
+        return self.shown if self.is_piped else spelled(self.path.resolve())
+
+    @property
+    def file_name(self) -> str:
+        """The last part of that, as it was given."""
+        return self.shown if self.is_piped else spelled(Path(self.path.name))
 
     @property
     def shown(self) -> str:
         """What it is called in a sentence."""
-        return "standard input" if self.is_piped else str(self.path)
+        return shown(self.path)
 
     @cached_property
     def is_plain(self) -> bool:
@@ -138,7 +141,7 @@ class Source:
         """Hash the bundle file, all of it, while it is read; to be asked for before that, and after `resume`."""
         assert self._file is not None
         assert self._hashed is None
-        self._file = self._hashed = HashedFile(self.path, self._file, algorithms)
+        self._file = self._hashed = HashedFile(Path(self.shown), self._file, algorithms)
         if self._start is not None:
             self._hashed.pass_over(self._start.checkpoint.begin)
         return self._hashed
@@ -207,7 +210,7 @@ class Source:
         begin = self._start.checkpoint if self._start else None
         done = self._start.end if self._start else 0
         try:
-            with open_stream(self.path, file, begin) as stream:
+            with open_stream(Path(self.shown), file, begin) as stream:
                 self._stream = stream
                 stream.skip(done - begin.offset if begin else 0)
                 for entry in self._archives(stream, done):
