@@ -6,7 +6,7 @@ A disk that is not mounted leaves an empty directory in its place, which must no
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
 from registry.storage.errors import RootMissing, StorageForeign, StorageFull
 from registry.storage.index import Change, Index, Snapshot
-from registry.storage.roots import Root, index_root, join
+from registry.storage.layout import Layout
+from registry.storage.roots import Root, has_index, index_root, is_root, join, open_roots
 
 _ROWS = 500
 
@@ -62,13 +63,26 @@ def admit(index: Index, roots: Sequence[Root]) -> tuple[Root, ...]:
     return numbered
 
 
-def require_all(index: Index, roots: Sequence[Root]) -> None:
-    """That every root of the store that has blobs is among these.
+def refuse_stand_ins(paths: Sequence[Path]) -> None:
+    """That no new root would be made where one of the store, whose disk is not mounted, should be.
+
+    Raises:
+        RootMissing: one would be.
+    """
+    there = [path for path in paths if is_root(path)]
+    holding = [path for path in there if has_index(Layout(path))]
+    if len(there) < len(paths) and holding:
+        with closing(Index(Layout(holding[0]).index)) as index:
+            require_all(index, open_roots(there, create=False), paths)
+
+
+def require_all(index: Index, roots: Sequence[Root], paths: Sequence[Path]) -> None:
+    """That every root of the store that has blobs is among these, which were looked for at `paths`.
 
     Raises:
         RootMissing: one is not.
     """
-    given = [root.layout.root for root in roots]
+    given = [path.absolute() for path in paths]
     for member in _absent(index, roots):
         if member.path in given:
             fault = f"{member.path} is empty, and blobs of this store were there: is its disk mounted (id {member.id})?"

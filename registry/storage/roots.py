@@ -108,7 +108,7 @@ def index_root(roots: Sequence[Root]) -> Root:
     for number, root in enumerate(roots):
         if root.id in (other.id for other in roots[:number]):
             raise StorageForeign(f"{root.layout.root} is named twice: leave one of them out")
-    holding = [root for root in roots if _has_index(root.layout)]
+    holding = [root for root in roots if has_index(root.layout)]
     if len(holding) > 1:
         raise StorageForeign(
             f"{holding[1].layout.root} has an index of its own, it belongs to another store: leave it out"
@@ -172,7 +172,12 @@ def free_bytes(root: Root) -> int:
     return usage.f_bavail * usage.f_frsize
 
 
-def _has_index(layout: Layout) -> bool:
+def has_index(layout: Layout) -> bool:
+    """Whether the index of a store is in this root.
+
+    Raises:
+        StorageUnusable: that may not be seen.
+    """
     with disk_errors(layout.index_file):
         return layout.index_file.exists()
 

@@ -25,7 +25,7 @@ from registry.storage.index import Index, Snapshots, StoredManifest
 from registry.storage.ledger import Ledger
 from registry.storage.loads import Loads, put_load_state
 from registry.storage.locks import locked
-from registry.storage.members import admit, require_all
+from registry.storage.members import admit, refuse_stand_ins, require_all
 from registry.storage.naming import link_blobs, name_blob, require_content
 from registry.storage.reserve import keep_reserve
 from registry.storage.roots import index_root, open_roots, require_index
@@ -75,13 +75,15 @@ class Store:
             StorageUnusable: a directory cannot be read or written, or the index is damaged, or, with `create`
                 off, lost.
         """
+        if create:
+            refuse_stand_ins(paths)
         roots = open_roots(paths, create=create)
         home = index_root(roots).layout
         if not create:
             require_index(roots)
         index = Index(home.index)
         if whole:
-            require_all(index, roots)
+            require_all(index, roots, paths)
         numbered = admit(index, roots)
         if not index.read_only:
             index.begin_history()
