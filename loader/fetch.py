@@ -103,18 +103,25 @@ class Download:
         """
         with disk_refusals(self._out), self._partial.open("a+b", buffering=0) as file:
             self._lock(file.fileno())
-            self._resume(file.fileno())
             try:
-                yield from self._fetch(file.fileno())
-            except AnswerInvalid:
-                self._forget(file.fileno())
-                raise
-            os.fsync(file.fileno())
-            if verify is not None:
-                self._check(verify, file.fileno())
-            self._partial.rename(self._out)
-            self._state.unlink(missing_ok=True)
-            sync_directory(self._out.absolute().parent)
+                yield from self._bring(file.fileno(), verify)
+            finally:
+                if os.fstat(file.fileno()).st_size == 0:
+                    self._partial.unlink(missing_ok=True)
+
+    def _bring(self, descriptor: int, verify: Verify | None) -> Iterator[Progress]:
+        self._resume(descriptor)
+        try:
+            yield from self._fetch(descriptor)
+        except AnswerInvalid:
+            self._forget(descriptor)
+            raise
+        os.fsync(descriptor)
+        if verify is not None:
+            self._check(verify, descriptor)
+        self._partial.rename(self._out)
+        self._state.unlink(missing_ok=True)
+        sync_directory(self._out.absolute().parent)
 
     def _check(self, verify: Verify, descriptor: int) -> None:
         try:

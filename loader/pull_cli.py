@@ -22,13 +22,13 @@ from registry.transfer.transport import Security, Transport
 from registry.units import human
 from registry.verification import Verification
 
-_BUNDLE = PathName()
+_FOLDER = PathName(file_okay=False)
 _FILE = PathName(dir_okay=False)
 
 
 @click.command()
 @click.argument("bundle", metavar="VERSION|URL")
-@click.option("-o", "--output", type=_BUNDLE, default=Path(), show_default=True, metavar="DIR", help="Where it goes.")
+@click.option("-o", "--output", type=_FOLDER, default=Path(), show_default=True, metavar="DIR", help="Where it goes.")
 @click.option("--url-template", default=DEFAULT_TEMPLATE, show_default=True, help="Where a VERSION is.")
 @click.option("--cosign-key", envvar="K0RDENT_COSIGN_KEY", metavar="FILE|URL", help="A URL is fetched too.")
 @click.option(
