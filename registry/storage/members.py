@@ -17,7 +17,6 @@ from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
 from registry.storage.errors import RootMissing, StorageForeign, StorageFull
 from registry.storage.index import Change, Index, Snapshot
-from registry.storage.layout import Layout
 from registry.storage.roots import Root, has_index, index_root, is_root, join, open_roots
 
 _ROWS = 500
@@ -68,12 +67,15 @@ def refuse_stand_ins(paths: Sequence[Path]) -> None:
 
     Raises:
         RootMissing: one would be.
+        StorageMissing, StorageForeign: as `index_root`.
     """
-    there = [path for path in paths if is_root(path)]
-    holding = [path for path in there if has_index(Layout(path))]
-    if len(there) < len(paths) and holding:
-        with closing(Index(Layout(holding[0]).index)) as index:
-            require_all(index, open_roots(there, create=False), paths)
+    there = open_roots([path for path in paths if is_root(path)], create=False)
+    if not 0 < len(there) < len(paths):
+        return
+    home = index_root(there).layout
+    if has_index(home):
+        with closing(Index(home.index)) as index:
+            require_all(index, there, paths)
 
 
 def require_all(index: Index, roots: Sequence[Root], paths: Sequence[Path]) -> None:

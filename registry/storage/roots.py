@@ -1,6 +1,7 @@
 """Storage roots: several directories, usually disks, over which blobs are spread."""
 
 import fcntl
+import itertools
 import json
 import math
 import os
@@ -105,9 +106,9 @@ def index_root(roots: Sequence[Root]) -> Root:
         StorageForeign: they are roots of different stores, or one of them is named twice.
         StorageMissing: they are roots of a store whose index is in another one.
     """
-    for number, root in enumerate(roots):
-        if root.id in (other.id for other in roots[:number]):
-            raise StorageForeign(f"{root.layout.root} is named twice: leave one of them out")
+    for first, second in itertools.combinations(roots, 2):
+        if first.id == second.id:
+            raise StorageForeign(_twice(first.layout.root, second.layout.root))
     holding = [root for root in roots if has_index(root.layout)]
     if len(holding) > 1:
         raise StorageForeign(
@@ -120,10 +121,16 @@ def index_root(roots: Sequence[Root]) -> Root:
         if holding:
             raise StorageForeign(f"{root.layout.root} is a root of another store: leave it out")
         raise StorageMissing(
-            f"{root.layout.root} is a root of a store whose index is in another one: name all of them with --storage, "
-            "or empty it to begin anew"
+            f"{root.layout.root} is a root of a store whose index is in another one: mount its disk and name all of "
+            "them with --storage, or empty it to begin anew"
         )
     return found
+
+
+def _twice(first: Path, second: Path) -> str:
+    if first.samefile(second):
+        return f"{second} is named twice: leave one of them out"
+    return f"{second} is a copy of {first}: leave out the one that the store does not use"
 
 
 def require_index(roots: Sequence[Root]) -> None:

@@ -151,11 +151,27 @@ def files_below(path: Path) -> set[Path]:
 def test_a_root_without_the_index_of_its_store_is_refused_and_untouched(two: list[Path], command: str) -> None:
     before = files_below(two[1])
     done = k0rdentd("store", command, "-s", two[1])
-    assert (done.returncode, "index is in another one: name all of them" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "index is in another one: mount its disk and name all" in done.stderr) == (2, True), (
+        done.stderr
+    )
     assert files_below(two[1]) == before
     with pytest.raises(StorageMissing):
         Store.open([two[1]])
     Store.open(two, create=False).close()
+
+
+def test_without_the_disk_that_has_the_index_nothing_is_made_in_its_place(two: list[Path]) -> None:
+    two[0].rename(two[0].with_name("disk"))
+    for create in (True, False):
+        with pytest.raises(StorageMissing, match="mount"):
+            Store.open(two, create=create)
+        assert not two[0].exists()
+
+
+def test_a_copy_of_a_root_is_no_second_one(two: list[Path]) -> None:
+    shutil.copytree(two[1], two[1].with_name("copy"))
+    with pytest.raises(StorageForeign, match=r"copy is a copy of .*/b: leave out"):
+        Store.open([*two, two[1].with_name("copy")])
 
 
 def test_a_root_of_another_store_is_refused(two: list[Path], tmp_path: Path) -> None:
