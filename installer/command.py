@@ -4,6 +4,11 @@ A command's module is imported only when that command is asked for, so that `k0r
 falcon, lmdb or gunicorn; nor the configuration file and the log, which it has no use for.
 """
 
+from installer.start import end_on_interrupt, raise_on_interrupt
+
+if __name__ == "__main__":
+    end_on_interrupt()  # what follows takes 40 ms
+
 import gc
 import sys
 from collections.abc import Mapping
@@ -12,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from installer.clock import require_clock
 from installer.config import DEFAULT_CONFIG_FILE
 from installer.streams import end_standard_streams, open_standard_streams, refused_by_machine
 from registry.lazy_group import LazyGroup
@@ -84,7 +90,9 @@ def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log
 def main() -> None:
     """Run a command line; leave with the exit code that requirements.md gives its outcome."""
     open_standard_streams()
+    raise_on_interrupt()
     code = run(sys.argv[1:])
+    end_on_interrupt()
     end_standard_streams()
     gc.freeze()  # or the interpreter looks through everything for garbage before it ends: 4 ms of 40
     sys.exit(code)
@@ -93,6 +101,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line; failures are told on standard error, each in one sentence."""
     try:
+        require_clock()
         outcome = root.main(arguments, prog_name="k0rdentd", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -110,14 +119,19 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(sentence: str, error: Exception, code: int, arguments: list[str]) -> int:
-    import logging  # noqa: PLC0415  # 6 ms that only a failure needs
-    import traceback  # noqa: PLC0415
-
     with suppress(OSError):  # the disk below standard error may be what is full
         click.echo(f"k0rdentd: {sentence}", err=True)
-    if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG):
+    if _is_debugging(arguments):
+        import traceback  # noqa: PLC0415  # 6 ms that only a failure needs
+
         traceback.print_exception(error)
     return code
+
+
+def _is_debugging(arguments: list[str]) -> bool:
+    """Also where the configuration file says so, which only a log that was set up knows."""
+    logging = sys.modules.get("logging")
+    return "--debug" in arguments or (logging is not None and logging.getLogger().isEnabledFor(logging.DEBUG))
 
 
 if __name__ == "__main__":

@@ -95,4 +95,5 @@ def show(found: Sequence[Finding], *, as_json: bool, well: str = "nothing stands
         if each.fix:
             click.echo(f"{'':8}→ {each.fix}")
     counts = [f"{sum(each.severity is kind for each in found)} {kind}" for kind in Severity]
-    click.echo(f"{len(found)} findings: {', '.join(counts)}" if found else well)
+    total = "1 finding" if len(found) == 1 else f"{len(found)} findings"
+    click.echo(f"{total}: {', '.join(counts)}" if found else well)

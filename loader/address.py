@@ -31,7 +31,7 @@ def bundle_url(bundle: str, template: str) -> httpx.URL:
         bundle = template.replace("{version}", bundle)
     try:
         url = httpx.URL(bundle)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeEncodeError) as error:
         raise FetchFailed(f"{printable(bundle)} is no URL: {error}") from error
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise FetchFailed(f"{printable(str(url.copy_with(userinfo=b'')))} is no URL of a file: write https://HOST/FILE")

@@ -13,14 +13,14 @@ from registry.lazy_group import LazyGroup
 from registry.options import json_option, key_option, signature_option
 from registry.path_name import PathName
 from registry.text import printable
-from registry.units import human
+from registry.units import counted, human
 from registry.verification import Evidence, EvidenceMissing, Verification
 
 _BUNDLE = PathName()
 # What speaks to registries is half of what there is to import.
 _IN_OTHER_FILES: Mapping[str, str] = {
     "create": "loader.make_cli:create",
-    "pull": "loader.make_cli:pull",
+    "pull": "loader.pull_cli:pull",
     "push": "loader.push_cli:push",
     "repack": "loader.make_cli:repack",
 }
@@ -45,7 +45,8 @@ def inspect(bundle: Path, as_json: bool) -> None:  # noqa: FBT001
         click.echo(listed.line())
     good = [each for each in listing if each.error is None]
     broken = f"; {len(listing) - len(good)} broken" if len(good) < len(listing) else ""
-    click.echo(f"{len(good)} images and charts, {human(sum(each.size for each in good))}{broken}")
+    size = human(sum(each.size for each in good))
+    click.echo(f"{counted(len(good), 'image or chart', 'images and charts')}, {size}{broken}")
 
 
 @bundle.command()

@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -14,14 +15,15 @@ from loader.display import display
 from loader.errors import LoaderError
 from loader.load_command import LoadCommand, report_option, selection_options
 from loader.pipeline import Load
-from loader.report import Origin, Report, Status
+from loader.report import Origin, Outcome, Report, Status, write_json
 from loader.selection import Selection
 from loader.source import Source
+from registry.oci.errors import Failure
 from registry.options import storage_option, verify_options
 from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
-from registry.units import human
+from registry.units import counted, human
 from registry.verification import Verification
 
 _FAILURES_SHOWN = 20
@@ -68,7 +70,7 @@ def load(
     """
     with Source(bundle, strip_components) as source:
         if dry_run:
-            _dry_run(source, selection)
+            _dry_run(source, selection, report)
         else:
             evidence = Verification(verify, cosign_key, cosign_signature).evidence(bundle)
             settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force, evidence)
@@ -79,14 +81,14 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     _interrupt_on_signals(run)
     started = time.monotonic()
     form = ("bar" if sys.stderr.isatty() else "plain") if progress == "auto" else progress
-    outcomes = []
-    with display(form, run, click.echo) as show:
-        for outcome in run.outcomes():
-            while run.notes:
-                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
-            show(outcome)
-            if report is not None and outcome.status is not Status.READ:
-                outcomes.append(outcome)
+    outcomes: list[Outcome] = []
+    try:
+        _follow(run, form, outcomes)
+    except (Failure, KeyboardInterrupt) as error:
+        if report is not None:
+            with suppress(Failure):  # a full disk must not hide what went wrong
+                run.report.write(report, outcomes, str(error) or "interrupted")
+        raise
     click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
     click.echo(_provenance(run.report.origin), err=form == "json")
     if report is not None:
@@ -94,7 +96,18 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
     _tell_failures(run.report)
     run.require_platforms()
     if not run.report.images:
-        raise LoaderError(f"nothing in {run.settings.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
+        raise LoaderError(f"nothing in {run.source.shown} is wanted: 'k0rdentd bundle inspect' lists what there is")
+
+
+def _follow(run: Load, form: str, certain: list[Outcome]) -> None:
+    """Show how it goes on, and keep what is `certain` for a report."""
+    with display(form, run, click.echo) as show:
+        for outcome in run.outcomes():
+            while run.notes:
+                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
+            show(outcome)
+            if outcome.status is not Status.READ:
+                certain.append(outcome)
 
 
 def _provenance(origin: Origin) -> str:
@@ -128,12 +141,16 @@ def _tell_failures(report: Report) -> None:
     )
 
 
-def _dry_run(source: Source, selection: Selection) -> None:
+def _dry_run(source: Source, selection: Selection, report: Path | None) -> None:
     count = size = 0
+    members: list[dict[str, object]] = []
     for listed in list_members(source, selection):
-        if listed.error is not None:
-            click.echo(f"would fail {listed.line()}")
-        elif listed.is_wanted:
-            click.echo(f"would load {listed.line()}")
+        if listed.error is not None or listed.is_wanted:
+            click.echo(f"{listed.outcome} {listed.line()}")
+        if listed.is_wanted:
             count, size = count + 1, size + listed.size
-    click.echo(f"{count} images and charts, up to {human(size)}")
+        if report is not None:
+            members.append(listed.to_json() | {"outcome": listed.outcome})
+    click.echo(f"{counted(count, 'image or chart', 'images and charts')}, up to {human(size)}")
+    if report is not None:
+        write_json(report, {"bundle": source.name, "dry_run": True, "members": members})

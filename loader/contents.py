@@ -12,11 +12,12 @@ import yaml
 from loader.archive import ENTRY
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import INDEX, is_blob, read_layout
+from loader.member import Member
 from loader.naming import reference_for
 from loader.platforms import select
 from loader.rawfile import Pipe
 from loader.selection import Selection
-from loader.source import Member, Source
+from loader.source import Source
 from loader.stream import Window, open_stream
 from loader.tar import Kind, read_entries
 from registry.oci.descriptor import as_list, as_object
@@ -55,6 +56,13 @@ class Listed:
         if self.error is not None:
             document["error"] = self.error
         return document
+
+    @property
+    def outcome(self) -> str:
+        """What a load would do."""
+        if self.error is not None:
+            return "would fail"
+        return "would load" if self.is_wanted else "excluded"
 
     def line(self) -> str:
         """One line for an operator."""

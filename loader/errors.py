@@ -13,6 +13,7 @@ Failure
     ├── JournalForeign       never ends a load: what is remembered of the bundle was written by another version
     └── MemberInvalid        one member: the rest of the bundle is loaded all the same
         ├── MemberTruncated  the archive ends before it should
+        ├── HeaderTooLarge   the names and attributes of an entry take more than is read of them
         └── NoArchive        not even its first bytes are those of an archive
 """
 
@@ -73,6 +74,10 @@ class MemberInvalid(LoaderError):
 
 class MemberTruncated(MemberInvalid):
     """An archive inside the bundle ends in the middle of a file."""
+
+
+class HeaderTooLarge(MemberInvalid):
+    """The names and attributes of an entry take more than is read of them: it is whole, and not taken."""
 
 
 class NoArchive(MemberInvalid):

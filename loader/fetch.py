@@ -8,7 +8,6 @@ NAME                the whole file, once it is whole and, where asked for, verif
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -18,19 +17,17 @@ import httpx
 
 from loader.address import FetchFailed
 from loader.rawfile import CHUNK
+from loader.remote_file import RemoteFile
 from registry.oci.errors import Failure
 from registry.storage.roots import sync_directory
 from registry.transfer.errors import AnswerInvalid, Interrupted
 from registry.transfer.output import lock, write_all
 from registry.transfer.patience import Patience
-from registry.transfer.text import printable
 from registry.transfer.transport import Call, Transport
 from registry.units import human
 
 # What a connection has to bring for the failures before it to be forgotten: drops must not go on for ever.
 _STEP = 1024 * 1024
-_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
-_NUMBER = re.compile(r"[0-9]{1,19}")
 _STATE_LIMIT = 64 * 1024
 _DOCUMENT_LIMIT = 1024 * 1024
 
@@ -48,15 +45,6 @@ class Progress:
 
     position: int
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """What a server said of the file; two answers with one validator are of the same bytes."""
-
-    url: str
-    size: int
-    validator: str | None
 
 
 def fetch_small(transport: Transport, url: httpx.URL, out: Path) -> None:
@@ -92,7 +80,7 @@ class Download:
         self._out = out
         self._partial = out.with_name(f"{out.name}.partial")
         self._state = out.with_name(f"{out.name}.partial.json")
-        self._remote: _Remote | None = None
+        self._remote: RemoteFile | None = None
         self._algorithms = tuple(algorithms)
         self._hashes = self._fresh_hashes()
         self._offset = 0
@@ -115,18 +103,25 @@ class Download:
         """
         with disk_refusals(self._out), self._partial.open("a+b", buffering=0) as file:
             self._lock(file.fileno())
-            self._resume(file.fileno())
             try:
-                yield from self._fetch(file.fileno())
-            except AnswerInvalid:
-                self._forget(file.fileno())
-                raise
-            os.fsync(file.fileno())
-            if verify is not None:
-                self._check(verify, file.fileno())
-            self._partial.rename(self._out)
-            self._state.unlink(missing_ok=True)
-            sync_directory(self._out.absolute().parent)
+                yield from self._bring(file.fileno(), verify)
+            finally:
+                if os.fstat(file.fileno()).st_size == 0:
+                    self._partial.unlink(missing_ok=True)
+
+    def _bring(self, descriptor: int, verify: Verify | None) -> Iterator[Progress]:
+        self._resume(descriptor)
+        try:
+            yield from self._fetch(descriptor)
+        except AnswerInvalid:
+            self._forget(descriptor)
+            raise
+        os.fsync(descriptor)
+        if verify is not None:
+            self._check(verify, descriptor)
+        self._partial.rename(self._out)
+        self._state.unlink(missing_ok=True)
+        sync_directory(self._out.absolute().parent)
 
     def _check(self, verify: Verify, descriptor: int) -> None:
         try:
@@ -152,11 +147,11 @@ class Download:
             self._add(chunk)
         self._furthest = self._offset
 
-    def _read_state(self) -> _Remote | None:
+    def _read_state(self) -> RemoteFile | None:
         try:
             with self._state.open("rb") as file:
                 fields = json.loads(file.read(_STATE_LIMIT))
-            remote = _Remote(str(fields["url"]), int(fields["size"]), str(fields["validator"]))
+            remote = RemoteFile(str(fields["url"]), int(fields["size"]), str(fields["validator"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None  # a kill in the first moment, or a file of somebody else: begin anew
         return remote if remote.url == str(self._url) else None
@@ -199,7 +194,7 @@ class Download:
             headers = {"Range": f"bytes={self._offset}-", "If-Range": self._remote.validator}
         return Call("GET", self._url, "", frozenset({200, 206, 412, 416}), headers)
 
-    def _accept(self, response: httpx.Response, descriptor: int) -> _Remote:
+    def _accept(self, response: httpx.Response, descriptor: int) -> RemoteFile:
         """What the answer says of the file, which is the one we have a part of.
 
         Raises:
@@ -209,14 +204,13 @@ class Download:
         if response.status_code in (412, 416):
             raise FileChanged(f"{self._url.path} is not the file any more that it was")
         known, offset = self._remote, self._offset
-        size = _whole_size(response, offset)
-        remote = _Remote(str(self._url), size, _validator(response))
+        remote = RemoteFile.of(response, str(self._url), offset)
         if response.status_code == httpx.codes.PARTIAL_CONTENT:
             if known is None or (remote.size, remote.validator) != (known.size, known.validator):
                 raise FileChanged(f"{self._url.path} changed while it was fetched")
             return known
         self._forget(descriptor)
-        _require_room(self._out, size)
+        _require_room(self._out, remote.size)
         self._remember(remote)
         return remote
 
@@ -228,7 +222,7 @@ class Download:
     def _fresh_hashes(self) -> tuple["hashlib._Hash", ...]:
         return tuple(hashlib.new(name) for name in self._algorithms)
 
-    def _remember(self, remote: _Remote) -> None:
+    def _remember(self, remote: RemoteFile) -> None:
         self._remote = remote
         if remote.validator is None:
             return
@@ -241,27 +235,6 @@ class Download:
         self._state.unlink(missing_ok=True)
         os.ftruncate(descriptor, 0)
         self._remote, self._offset, self._hashes = None, 0, self._fresh_hashes()
-
-
-def _whole_size(response: httpx.Response, offset: int) -> int:
-    """The size of the file, of which the answer brings all, or all from `offset` on."""
-    if response.status_code == httpx.codes.OK:
-        text = response.headers.get("content-length", "")
-        if not _NUMBER.fullmatch(text):
-            raise AnswerInvalid(f"{printable(response.url.path)}: the server does not say how long it is")
-        return int(text)
-    found = _RANGE.fullmatch(response.headers.get("content-range", ""))
-    if found is None or int(found[1]) != offset or int(found[2]) != int(found[3]) - 1:
-        raise AnswerInvalid(f"{printable(response.url.path)}: the server answers with another part than was asked for")
-    return int(found[3])
-
-
-def _validator(response: httpx.Response) -> str | None:
-    """What If-Range takes: a strong entity tag, or a date (RFC 9110 section 13.1.5)."""
-    tag = str(response.headers.get("etag", ""))
-    if tag.startswith('"') and len(tag) < 1024:
-        return tag
-    return str(response.headers["last-modified"])[:64] if "last-modified" in response.headers else None
 
 
 def _require_room(out: Path, size: int) -> None:

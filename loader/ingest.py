@@ -3,18 +3,19 @@
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 
 from loader.archive import ENTRY, Archive, Blob
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
+from loader.member import Member
 from loader.platforms import select
 from loader.pool import Pool
 from loader.rawfile import CHUNK, Extent
+from loader.seen import Seen
 from loader.selection import Selection
-from loader.source import Member
 from loader.stream import Window
 from loader.tar import Entry, Kind, read_entries
 from registry.oci.digest import Digest
@@ -53,7 +54,7 @@ class Ingest:
         self._go_on = go_on
         self._selection = selection
         self._held: list[_Held] = []
-        self._seen: dict[Digest, Blob] = {}
+        self._seen = Seen(store)
         self._backlog: deque[tuple[Blob, int]] = deque()
         self._backlog_size = 0
 
@@ -70,19 +71,22 @@ class Ingest:
             for member in members:
                 unsettled.append(self._read(member))
                 while unsettled and unsettled[0].is_settled:
-                    yield _settled(unsettled.popleft())
+                    yield self._settled(unsettled.popleft())
         except (BundleInvalid, StorageFull) as error:
             fault = error
         while unsettled:
             archive = unsettled.popleft()
             try:
-                archive.settle()
+                yield self._settled(archive)
             except StorageFull as error:
                 fault = fault or error
-            else:
-                yield archive
         if fault is not None:
             raise fault
+
+    def _settled(self, archive: Archive) -> Archive:
+        archive.settle()
+        self._seen.settle(archive.brought)
+        return archive
 
     def _read(self, member: Member) -> Archive:
         archive = Archive(member.path, member.content.size, fault=member.fault, end=member.end)
@@ -105,7 +109,7 @@ class Ingest:
         archive.platforms, archive.is_excluded = wanted.there, wanted.is_excluded
         while self._held:
             held = self._held[-1]
-            known = self._known(held.digest) if held.digest else None
+            known = self._seen.blob(held.digest) if held.digest else None
             if known is not None:
                 archive.blobs[held.name] = known
             elif wanted.blobs is None or held.digest in wanted.blobs:
@@ -127,7 +131,7 @@ class Ingest:
     def _start(self, held: _Held, archive: Archive) -> None:
         blob = archive.blobs[held.name] = held.begin()
         if held.digest is not None:
-            self._seen[held.digest] = blob
+            self._seen.begin(held.digest, blob)
             archive.brought.add(held.digest)
         self._queue(blob, held.size)
 
@@ -161,7 +165,7 @@ class Ingest:
         if head == b"{":  # also where the store has it: what it says decides on the name, and on the platform
             archive.read_document(name, head, entry.content, digest)
             return
-        known = self._known(digest)
+        known = self._seen.blob(digest)
         if known is not None:
             archive.blobs[name] = known
             if known.result().size != entry.content.size:
@@ -174,20 +178,8 @@ class Ingest:
     def _known_layer(self, name: str, size: int) -> Blob | None:
         """By its name: skopeo names a docker-archive's layers by their digests. A hint that saves a copy, no more."""
         named = _LAYER_NAME.fullmatch(name)
-        blob = self._known(Digest("sha256", named[1])) if named else None
+        blob = self._seen.blob(Digest("sha256", named[1])) if named else None
         return blob if blob is not None and blob.result().size == size else None
-
-    def _known(self, digest: Digest) -> Blob | None:
-        """The blob, if the store has it, or if another archive of this bundle brought it and it was good."""
-        blob = self._seen.get(digest)
-        if blob is None:
-            stored = self._store.find_blob(digest)
-            if stored is None:
-                return None
-            blob = self._seen[digest] = Future()
-            blob.set_result(stored)
-        # Not done yet: waiting for it is cheaper than a second copy, and tells whether this one is needed.
-        return blob if blob.exception() is None else None
 
     def _held_extent(self, name: str, extent: Extent, digest: Digest | None) -> _Held:
         return _Held(name, digest, extent.size, lambda: self._pool.copy(extent, digest), lambda: None)
@@ -222,8 +214,3 @@ class Ingest:
             oldest, oldest_size = self._backlog.popleft()
             wait([oldest])
             self._backlog_size -= oldest_size
-
-
-def _settled(archive: Archive) -> Archive:
-    archive.settle()
-    return archive

@@ -1,38 +1,29 @@
-"""`k0rdentd bundle repack`, `create` and `pull`: bundles made of bundles, stores and registries, or fetched."""
+"""`k0rdentd bundle repack` and `create`: bundles made of bundles, stores and registries."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
-import httpx
 
-from loader.address import DEFAULT_TEMPLATE, FetchFailed, bundle_url, file_name
 from loader.create import create as create_bundle
-from loader.fetch import Download, Progress, disk_refusals, fetch_small, file_digests
-from loader.proof import prove_before_use
 from loader.repack import repack as repack_bundle
-from loader.signature import Check
 from registry.credentials import credential_options
 from registry.options import storage_option
 from registry.path_name import PathName
 from registry.storage.store import Store
 from registry.text import printable
 from registry.transfer.access import Access, Credentials
-from registry.transfer.errors import ReferenceMissing, RegistryRefused
-from registry.transfer.patience import Endurance
+from registry.transfer.errors import ReferenceMissing
 from registry.transfer.place import Address, is_address
 from registry.transfer.receipt import Receipt
 from registry.transfer.remote import RegistrySource
 from registry.transfer.selection import Named
 from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
-from registry.transfer.transport import Security, Transport
-from registry.units import human
-from registry.verification import Verification
+from registry.units import counted, human
 
 _BUNDLE = PathName()
 _FILE = PathName(dir_okay=False)
@@ -57,9 +48,8 @@ def repack(bundle: Path, out: Path) -> None:
             continue
         count, size = count + 1, size + member.size
     seconds = time.monotonic() - started
-    click.echo(
-        f"{count} files in {printable(str(out))}: {human(size)} in {seconds:.1f} s ({size / seconds / 1e6:.0f} MB/s)"
-    )
+    rate = f"{size / seconds / 1e6:.0f} MB/s"
+    click.echo(f"{counted(count, 'file')} in {printable(str(out))}: {human(size)} in {seconds:.1f} s ({rate})")
 
 
 @click.command()
@@ -97,104 +87,8 @@ def create(
             click.echo(f"[{number}/{len(images)}] {made.reference} {human(made.size)}{saved}")
             count, size, left_out = number, size + made.size, left_out + made.left_out
     without = f", {human(left_out)} that the receipt lists left out" if since is not None else ""
-    click.echo(f"{count} images and charts in {printable(str(out))}: {human(size)}{without}")
-
-
-@click.command()
-@click.argument("bundle", metavar="VERSION|URL")
-@click.option("-o", "--output", type=_BUNDLE, default=Path(), show_default=True, metavar="DIR", help="Where it goes.")
-@click.option("--url-template", default=DEFAULT_TEMPLATE, show_default=True, help="Where a VERSION is.")
-@click.option("--cosign-key", envvar="K0RDENT_COSIGN_KEY", metavar="FILE|URL", help="A URL is fetched too.")
-@click.option(
-    "--verify/--no-verify",
-    default=True,
-    show_default=True,
-    envvar="K0RDENTD_VERIFY_SIGNATURE",
-    help="Without, a bundle that has no signature is taken too.",
-)
-@click.option("--ca-file", type=_FILE, help="Certificates (PEM) of the authorities to trust.")
-@click.option("--insecure", is_flag=True, help="Take any certificate, and plain http from other machines.")
-def pull(
-    bundle: str,
-    output: Path,
-    url_template: str,
-    cosign_key: str | None,
-    verify: bool,  # noqa: FBT001
-    ca_file: Path | None,
-    insecure: bool,  # noqa: FBT001
-) -> None:
-    """Fetch a bundle, its signature (.sig) and its key, on a machine that has a network.
-
-    The file appears under its name once it is whole. Run it again after any interruption: it goes on where it
-    was. HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE count. The last line is as of sha256sum.
-    """
-    interrupt_on_signals()
-    url = bundle_url(bundle, url_template)
-    with disk_refusals(output):
-        output.mkdir(parents=True, exist_ok=True)
-    out = output / file_name(url)
-    transport = Transport(url.join("/"), Security(ca_file, insecure), None, Endurance(threading.Event()))
-    with closing(transport):
-        _fetch_signature(transport, url, output, required=verify)
-        if cosign_key is not None and is_address(cosign_key):
-            cosign_key = _fetch_key(transport, cosign_key, output)
-        if out.exists():
-            click.echo(f"k0rdentd: {out} is here already: remove it to fetch it anew", err=True)
-            digests = file_digests(out)
-            if verify and cosign_key is not None:
-                prove_before_use(out, Verification(True, cosign_key))
-        else:
-            digests = _fetch(transport, url, out, cosign_key if verify else None)
-    if verify and cosign_key is None:
-        click.echo("k0rdentd: not verified: name the signer's public key with --cosign-key", err=True)
-    click.echo(f"{digests['sha256'].hex()}  {out}")
-
-
-def _fetch(transport: Transport, url: httpx.URL, out: Path, key: str | None) -> dict[str, bytes]:
-    """Digests of the whole file; with a `key` it has its name only if the signature beside it holds."""
-    if key is None:
-        download = Download(transport, url, out)
-        _show_progress(download.run(), out)
-        return download.digests
-    evidence = Verification(True, key).evidence(out)
-    assert evidence is not None
-    check = Check.open(out.with_name(f"{out.name}.partial"), evidence)
-    download = Download(transport, url, out, check.algorithms)
-    _show_progress(download.run(check.require), out)
-    return download.digests
-
-
-def _fetch_key(transport: Transport, address: str, output: Path) -> str:
-    """The file in which the key is now."""
-    url = bundle_url(address, "")
-    path = output / file_name(url)
-    fetch_small(transport, url, path)
-    return str(path)
-
-
-def _fetch_signature(transport: Transport, url: httpx.URL, output: Path, *, required: bool) -> None:
-    """Before the bundle: it would be a pity to learn behind 22 GB that there is none."""
-    path = output / f"{file_name(url)}.sig"
-    try:
-        fetch_small(transport, url.copy_with(path=f"{url.path}.sig"), path)
-    except RegistryRefused as error:
-        if required:
-            raise FetchFailed(f"no signature: {error}: go without it with --no-verify") from error
-        click.echo(f"k0rdentd: no signature: {error}", err=True)
-
-
-def _show_progress(steps: Iterator[Progress], out: Path) -> None:
-    """A line for each twentieth, and for where it begins or goes on."""
-    started, first, told = time.monotonic(), None, -1
-    for step in steps:
-        first = step.position if first is None else min(first, step.position)
-        share = 20 * step.position // max(1, step.size)
-        if share != told:
-            told = share
-            rate = (step.position - first) / max(time.monotonic() - started, 1e-3) / 1e6
-            click.echo(
-                f"{out.name}: {5 * share} %, {human(step.position)} of {human(step.size)}, {rate:.0f} MB/s", err=True
-            )
+    told = counted(count, "image or chart", "images and charts")
+    click.echo(f"{told} in {printable(str(out))}: {human(size)}{without}")
 
 
 def _images(

@@ -1,18 +1,25 @@
 """The name under which an archive is served: the member's path decides (requirements, "Bundle and naming")."""
 
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 from loader.errors import MemberInvalid
 from registry.oci.errors import NameInvalid, TagInvalid
 from registry.oci.reference import Reference, RepositoryName, Tag
 
+STANDARD_INPUT: Final = Path("-")
 _SUFFIX = ".tar"
 _LATEST = "latest"
 BUNDLE_SUFFIXES = (".tar.gz", ".tgz", ".tar.zst", ".tar")
 _FOLDER = "airgap-bundle-content"  # dropped by every load
 # k0s, k0rdent and the charts: with them an installation begins while the rest is still loaded.
 _FIRST = ("charts/", "k0sproject/", "k0rdent", "kcm")
+
+
+def shown(bundle: Path) -> str:
+    """What a bundle is called in a sentence."""
+    return "standard input" if bundle == STANDARD_INPUT else str(bundle)
 
 
 def is_archive(path: str) -> bool:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 
 from loader.candidate import Candidate
 from loader.config import LoadSettings
@@ -24,7 +23,7 @@ from loader.survey import survey
 from registry.storage.errors import StorageError
 from registry.storage.loads import load_state
 from registry.storage.store import Store
-from registry.text import printable, spelled
+from registry.text import printable
 
 
 @dataclass(slots=True)
@@ -43,10 +42,8 @@ class Load:
     _proof: Proof | None = None
 
     def __post_init__(self) -> None:
-        bundle = self.settings.bundle
-        name = "standard input" if self.source.is_piped else spelled(bundle.resolve())
         begun = datetime.now(UTC).isoformat(timespec="seconds")
-        self.report = Report(name, Origin(spelled(Path(bundle.name)), self.source.size, begun))
+        self.report = Report(self.source.name, Origin(self.source.file_name, self.source.size, begun))
         self.pace = Pace(self.source, self.report)
 
     def interrupt(self) -> None:

@@ -1,60 +1,39 @@
 """A bundle into a registry of anybody, straight from its stream: content before names, what is there is passed over."""
 
-import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from loader.archive import ENTRY, Archive
+from loader.archive import Archive
 from loader.delivery import Delivery
 from loader.docker import convert
-from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
+from loader.errors import BundleInvalid, LoaderError, MemberInvalid
 from loader.image import blobs_missing
-from loader.layout import INDEX, blob_digest, blob_documents, children_first, is_blob, read_layout
-from loader.naming import possible_references, reference_for
-from loader.rawfile import CHUNK, Extent
+from loader.layout import INDEX, blob_documents, children_first, read_layout
+from loader.member import Member
+from loader.naming import reference_for
+from loader.pending import Pending, Reader, finished
+from loader.rawfile import Extent
 from loader.report import Outcome, Status
 from loader.selection import Selection
-from loader.source import Member, Source
-from loader.spool import Bytes, Document, Spool, SpoolFailed, Stretch, scratch
-from loader.tar import Entry, Kind, read_entries
+from loader.source import Source
+from loader.spool import Document, Spool, SpoolFailed, Stretch, scratch
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError, SizeInvalid
-from registry.oci.manifest import SIZE_LIMIT, Manifest
+from registry.oci.manifest import Manifest
 from registry.oci.mediatype import OCTET_STREAM
 from registry.oci.reference import RepositoryName
-from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.errors import StorageError
-from registry.storage.roots import open_root
 from registry.transfer.errors import TransferError
 from registry.transfer.patience import Endurance
 from registry.transfer.remote import RegistryTarget
 from registry.transfer.tree import Tree
 
-T = TypeVar("T")
-
-_LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _AHEAD = 4  # archives that are read for each one that is being pushed
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An archive that was read; its blobs may still be on their way.
-
-    Where its path alone does not tell the repository, they are `held` until its documents do.
-    """
-
-    archive: Archive
-    repository: RepositoryName | None
-    sent: dict[Digest, tuple[int, Future[None] | None]] = field(default_factory=dict)
-    held: list[tuple[Descriptor, Bytes]] = field(default_factory=list)
-    layers: BlobStore | None = None
-    """Of a docker-archive: what has no digest before it is read lies here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +71,7 @@ class Push:
             blobs = stack.enter_context(ThreadPoolExecutor(self._jobs, "blob"))
             images = stack.enter_context(ThreadPoolExecutor(self._jobs, "image"))
             delivery = Delivery(self._target, self._endurance, blobs)
-            reader = _Reader(delivery, Spool(folder, room, self._endurance.check), folder, self._endurance)
+            reader = Reader(delivery, Spool(folder, room, self._endurance.check), folder, self._endurance)
             try:
                 for outcome in self._outcomes(reader, delivery, images):
                     self.sent = delivery.size
@@ -103,13 +82,13 @@ class Push:
                     pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _outcomes(self, reader: "_Reader", delivery: Delivery, images: ThreadPoolExecutor) -> Iterator[Outcome]:
+    def _outcomes(self, reader: Reader, delivery: Delivery, images: ThreadPoolExecutor) -> Iterator[Outcome]:
         waiting: deque[Future[Outcome]] = deque()
         fault: BundleInvalid | None = None
         try:
             for member in self._source.members():
                 if member.fault is None and not self._selection.may_admit(member.path):
-                    waiting.append(_finished(self._excluded(member)))
+                    waiting.append(finished(self._excluded(member)))
                 else:
                     pending = reader.read(member, self._selection.prefix)
                     waiting.append(images.submit(self._outcome, pending, delivery))
@@ -125,7 +104,7 @@ class Push:
     def _excluded(self, member: Member) -> Outcome:
         return Outcome(member.path, member.content.size, Status.EXCLUDED, self._selection.name(member.path))
 
-    def _outcome(self, pending: _Pending, delivery: Delivery) -> Outcome:
+    def _outcome(self, pending: Pending, delivery: Delivery) -> Outcome:
         archive = pending.archive
         try:
             return self._publish(pending, delivery)
@@ -134,12 +113,9 @@ class Push:
         except (LoaderError, OCIError, TransferError, StorageError) as error:
             return Outcome(archive.path, archive.size, Status.FAILED, error=str(error))
         finally:
-            for _, content in pending.held:
-                content.close()
-            if pending.layers is not None:
-                shutil.rmtree(pending.layers.roots[0].layout.root, ignore_errors=True)
+            pending.forget()
 
-    def _publish(self, pending: _Pending, delivery: Delivery) -> Outcome:
+    def _publish(self, pending: Pending, delivery: Delivery) -> Outcome:
         archive = pending.archive
         if archive.fault is not None:
             raise archive.fault
@@ -158,88 +134,7 @@ class Push:
         return Outcome(archive.path, archive.size, Status.LOADED, reference, image.root)
 
 
-class _Reader:
-    """Reads archives front to back, and sends their blobs off as they come."""
-
-    def __init__(self, delivery: Delivery, spool: Spool, folder: Path, endurance: Endurance) -> None:
-        self._delivery = delivery
-        self._spool = spool
-        self._folder = folder
-        self._endurance = endurance
-        self._count = 0
-
-    def read(self, member: Member, prefix: str) -> _Pending:
-        """An archive, whose fault, if it has one, is in it.
-
-        Raises:
-            BundleInvalid: the bundle cannot be read on.
-            SpoolFailed: the disk refuses.
-        """
-        self._count += 1
-        repositories = {each.repository for each in possible_references(member.path, prefix)}
-        repository = repositories.pop() if len(repositories) == 1 else None
-        pending = _Pending(Archive(member.path, member.content.size, fault=member.fault), repository)
-        if member.fault is None:
-            try:
-                self._read_entries(member, pending)
-            except (MemberInvalid, OCIError, TransferError) as error:
-                pending.archive.fault = error if isinstance(error, OCIError) else MemberInvalid(str(error))
-        return pending
-
-    def _read_entries(self, member: Member, pending: _Pending) -> None:
-        for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
-            self._endurance.check()
-            pending.archive.hold(ENTRY)
-            name = entry.name.removeprefix("./")
-            if entry.kind is Kind.LINK:
-                pending.archive.links[name] = entry.target
-            elif entry.kind is Kind.FILE:
-                self._take(entry, name, pending)
-
-    def _take(self, entry: Entry, name: str, pending: _Pending) -> None:
-        if name.endswith(".json"):
-            pending.archive.read_document(name, b"", entry.content)
-        elif is_blob(name):
-            self._take_blob(entry, name, pending)
-        elif name.endswith(_LAYER_SUFFIXES):
-            pending.archive.blobs[name] = _finished(self._write_layer(entry, pending))
-
-    def _take_blob(self, entry: Entry, name: str, pending: _Pending) -> None:
-        digest, size = blob_digest(name), entry.content.size
-        if digest in pending.sent:
-            return
-        extent = entry.content.extent(size)
-        head = entry.content.read(1)
-        if head == b"{" and size <= SIZE_LIMIT:
-            pending.archive.read_document(name, head, entry.content, digest)
-            return
-        blob, repository = Descriptor(OCTET_STREAM, digest, size), pending.repository
-        if repository is not None and extent is None and self._delivery.is_there(repository, blob):
-            pending.sent[digest] = size, None
-            return
-        # Who holds blobs back cannot wait for room: it would wait for itself.
-        waits = repository is not None
-        content = Stretch(extent) if extent else self._spool.take(head, entry.content, wait=waits)
-        if repository is None:
-            pending.held.append((blob, content))
-        else:
-            pending.sent[digest] = size, self._delivery.send(repository, blob, content)
-
-    def _write_layer(self, entry: Entry, pending: _Pending) -> StoredBlob:
-        """A docker-archive's layer has no digest that could be believed."""
-        try:
-            if pending.layers is None:
-                pending.layers = BlobStore((open_root(self._folder / str(self._count), create=True),))
-            with pending.layers.create() as writer:
-                while chunk := entry.content.read(CHUNK):
-                    self._endurance.check()
-                    writer.write(chunk)
-                return writer.commit(durable=False)
-        except StorageError as error:
-            raise SpoolFailed(f"{error.__cause__ or error}: name a directory with more room with --work") from error
-
-
-def _bring_rest(pending: _Pending, image: _Image, name: RepositoryName, delivery: Delivery) -> None:
+def _bring_rest(pending: Pending, image: _Image, name: RepositoryName, delivery: Delivery) -> None:
     """What could not be sent before the name was certain, and what was no blob before a manifest needed it.
 
     Raises:
@@ -271,7 +166,7 @@ def _oci(archive: Archive) -> _Image:
     return _Image(layout.root, layout.manifests, blob_documents(archive.documents), layout.versions)
 
 
-def _docker(pending: _Pending) -> _Image:
+def _docker(pending: Pending) -> _Image:
     archive, layers = pending.archive, pending.layers
     if "manifest.json" not in archive.documents or layers is None:
         raise MemberInvalid("neither an OCI layout (index.json) nor a docker-archive (manifest.json) is in it")
@@ -283,9 +178,3 @@ def _docker(pending: _Pending) -> _Image:
     root = Digest.of(converted.manifest.body)
     documents = {Digest.of(converted.config): converted.config}
     return _Image(root, {root: converted.manifest}, documents, converted.tags)
-
-
-def _finished(value: T) -> Future[T]:
-    done: Future[T] = Future()
-    done.set_result(value)
-    return done

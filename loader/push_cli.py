@@ -1,6 +1,7 @@
 """`k0rdentd bundle push`, which is `k0rdentd load --to`: a bundle into any registry."""
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,18 +76,21 @@ def push(
     prove_before_use(bundle, Verification(verify, cosign_key, cosign_signature))
     started = time.monotonic()
     with Source(bundle, strip_components) as source, closing(access.connect(address)) as client:
-        told = Report(str(bundle), Origin(bundle.name, source.size, datetime.now(UTC).isoformat(timespec="seconds")))
-        outcomes = []
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        told = Report(source.name, Origin(source.file_name, source.size, begun))
         run = Push(source, RegistryTarget(client), Selection(include, exclude), access.endurance, jobs)
-        for outcome in run.outcomes(work, spool * 1_000_000):
-            told.add(outcome)
-            click.echo(_line(outcome, told))
-            if report is not None:
-                outcomes.append(outcome)
+        outcomes = list(_tell(run.outcomes(work, spool * 1_000_000), told))
     if report is not None:
         told.write(report, outcomes)
     click.echo(f"{told.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
     _require_success(told)
+
+
+def _tell(outcomes: Iterator[Outcome], told: Report) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        told.add(outcome)
+        click.echo(_line(outcome, told))
+        yield outcome
 
 
 def _require_success(told: Report) -> None:
@@ -94,6 +98,8 @@ def _require_success(told: Report) -> None:
         raise LoaderError(f"{len(told.failures)} of {told.members} members failed: see above, and push again")
     if not told.members:
         raise BundleInvalid(f"{told.bundle} holds no image or chart: is it the airgap bundle?")
+    if not told.images:
+        raise LoaderError(f"nothing in {told.bundle} is wanted: 'k0rdentd bundle inspect' lists what there is")
 
 
 def _line(outcome: Outcome, report: Report) -> str:

@@ -65,6 +65,8 @@ class BundleFile:
         Raises:
             OSError: one cannot be opened.
         """
+        if any(path.is_fifo() for path in paths):
+            raise OSError(errno.ESPIPE, "it is a pipe, and only standard input may be one: 'k0rdentd load - < PIPE'")
         self._pieces = _Pieces(paths)
         self._reader = io.BufferedReader(self._pieces, _BUFFER)
         self.size = self._pieces.size

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference
-from registry.storage.errors import disk_errors
 from registry.storage.history import Cause, local_user
+from registry.transfer.output import write_file
 from registry.units import human
 
 _ENTERPRISE_CHART = "charts/k0rdent-enterprise"
@@ -29,6 +29,16 @@ class Status(enum.Enum):
 
 
 _HELD = (Status.LOADED, Status.PRESENT, Status.MENDED)
+
+
+def write_json(path: Path, document: dict[str, object]) -> None:
+    """A document for people and programs, whole or not at all.
+
+    Raises:
+        ExportFailed: the disk refuses.
+    """
+    body = json.dumps(document, indent=2).encode() + b"\n"
+    write_file(path, (body,), len(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +158,15 @@ class Report:
         rate = f" ({read / seconds / 1e6:.0f} MB/s)" if read and seconds else ""
         return f"{', '.join(parts) or 'nothing'}{known}: {human(self.bytes)} in {seconds:.1f} s{rate}"
 
-    def write(self, path: Path, outcomes: Sequence[Outcome]) -> None:
-        """All of it as a JSON document.
+    def write(self, path: Path, outcomes: Sequence[Outcome], error: str | None = None) -> None:
+        """All of it as a JSON document, whole or not at all; `error` is what ended it early.
 
         Raises:
-            StorageError: the disk refuses.
+            ExportFailed: the disk refuses.
         """
         members = [outcome.to_json() for outcome in outcomes]
-        document = {"bundle": self.bundle, "origin": self.origin.to_json(), "members": members}
-        with disk_errors(path):
-            path.write_text(json.dumps(document, indent=2) + "\n")
+        ended = {} if error is None else {"error": error}
+        write_json(path, {"bundle": self.bundle, "origin": self.origin.to_json(), **ended, "members": members})
 
     def cause(self, member: str | None = None) -> Cause:
         """For the history of the tags: the bundle, as far as it is proven by now."""

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from loader.errors import KeyUnusable, SignatureInvalid
 from loader.hashing import SHA256
+from loader.naming import STANDARD_INPUT, shown
 from loader.pieces import find_pieces
 from loader.signer import Signer
 from registry.oci.descriptor import as_object
@@ -112,7 +113,7 @@ class Check:
             KeyUnusable, SignatureInvalid: that cannot be a key, or a signature.
         """
         signer = Signer.load(evidence.key)
-        if isinstance(signer.key, ed25519.Ed25519PublicKey) and (str(bundle) == "-" or find_pieces(bundle)):
+        if isinstance(signer.key, ed25519.Ed25519PublicKey) and (bundle == STANDARD_INPUT or find_pieces(bundle)):
             raise KeyUnusable(
                 f"{signer.origin} is an Ed25519 key, which signs a file as one and not its digest: join the pieces of "
                 "the bundle, or save what comes from a pipe, into one file; or have it signed with ECDSA"
@@ -165,7 +166,7 @@ class Check:
 
     def _refusal(self, digests: Mapping[str, bytes], what: str) -> SignatureInvalid:
         return SignatureInvalid(
-            f"the signature {self.evidence.signature} {what}, and nothing of {self.bundle} is served: "
+            f"the signature {self.evidence.signature} {what}, and nothing of {shown(self.bundle)} is served: "
             f"its SHA-256 is {digests[SHA256].hex()}, the key {self.signer.origin} has SHA-256 "
             f"{self.signer.fingerprint}; copy bundle and signature anew, and make sure of the key"
         )

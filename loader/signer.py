@@ -67,7 +67,7 @@ def _fetch(url: str) -> bytes:
                 if len(body) > _LIMIT:
                     break
             return body
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, OSError) as error:
         raise KeyUnusable(
             f"cannot get the public key from {url} ({error}): without a network, name a file that holds it"
         ) from error

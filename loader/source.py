@@ -2,36 +2,30 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from loader.checkpoint import Checkpoint
-from loader.errors import BundleInvalid, BundleMissing, BundleTruncated, LoaderError, MemberInvalid, NoArchive
-from loader.folder import files_in
+from loader.errors import (
+    BundleInvalid,
+    BundleMissing,
+    BundleTruncated,
+    HeaderTooLarge,
+    MemberInvalid,
+    NoArchive,
+)
+from loader.folder import Folder
 from loader.hashing import HashedFile
-from loader.naming import below_root, bundle_stem, is_archive, rank
+from loader.member import Member, Root
+from loader.naming import STANDARD_INPUT, bundle_stem, is_archive, shown
 from loader.pieces import find_pieces, whole_name
 from loader.rawfile import BundleFile, Pipe, RawFile
-from loader.stream import EMPTY, ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
+from loader.stream import ByteStream, FileStream, GzipStream, Window, is_compressed, open_stream, unreadable
 from loader.tar import PADDING, Entry, Kind, read_entries
-
-STANDARD_INPUT: Final = Path("-")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file of the bundle that should hold an image or a chart; read `content` before the next one."""
-
-    path: str
-    content: Window
-    fault: MemberInvalid | None = None
-    """Why it cannot be one, known without reading it."""
-    end: int = 0
-    """Where the next entry of the bundle's tar begins."""
+from registry.text import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +79,19 @@ class Source:
         return self.path == STANDARD_INPUT
 
     @property
+    def name(self) -> str:
+        """What it is called in what is kept."""
+        return self.shown if self.is_piped else spelled(self.path.resolve())
+
+    @property
+    def file_name(self) -> str:
+        """The last part of that, as it was given."""
+        return self.shown if self.is_piped else spelled(Path(self.path.name))
+
+    @property
     def shown(self) -> str:
         """What it is called in a sentence."""
-        return "standard input" if self.is_piped else str(self.path)
+        return shown(self.path)
 
     @cached_property
     def is_plain(self) -> bool:
@@ -97,14 +101,14 @@ class Source:
     @property
     def files(self) -> tuple[Path, ...]:
         """What it consists of on disk."""
-        return tuple(self._walk()) if self._file is None else self._pieces
+        return tuple(self._folder.archives()) if self._file is None else self._pieces
 
     @cached_property
     def size(self) -> int | None:
         """Bytes of the file, or of all archives in the directory; None for a pipe."""
         if self._file is not None:
             return self._file.size
-        return sum(path.lstat().st_size for path in self._walk())
+        return sum(path.lstat().st_size for path in self._folder.archives())
 
     @property
     def position(self) -> int:
@@ -115,7 +119,7 @@ class Source:
     def total(self) -> int | None:
         """How many archives there are, if that can be known without reading them: not of a compressed tar."""
         if self._file is None:
-            return sum(1 for _ in self._walk())
+            return len(self._folder.archives())
         if not self.is_plain:
             return None
         places, fault = self._places
@@ -137,7 +141,7 @@ class Source:
         """Hash the bundle file, all of it, while it is read; to be asked for before that, and after `resume`."""
         assert self._file is not None
         assert self._hashed is None
-        self._file = self._hashed = HashedFile(self.path, self._file, algorithms)
+        self._file = self._hashed = HashedFile(Path(self.shown), self._file, algorithms)
         if self._start is not None:
             self._hashed.pass_over(self._start.checkpoint.begin)
         return self._hashed
@@ -183,7 +187,7 @@ class Source:
             BundleInvalid: the bundle cannot be read on; what came before it is good.
         """
         if self._file is None:
-            return self._directory_members()
+            return self._folder.members()
         if self.is_plain and self._hashed is None:
             return self._plain_members(self._file)
         return self._tar_members(self._file)
@@ -206,11 +210,11 @@ class Source:
         begin = self._start.checkpoint if self._start else None
         done = self._start.end if self._start else 0
         try:
-            with open_stream(self.path, file, begin) as stream:
+            with open_stream(Path(self.shown), file, begin) as stream:
                 self._stream = stream
                 stream.skip(done - begin.offset if begin else 0)
                 for entry in self._archives(stream, done):
-                    yield self._member(entry.name, entry.content, _fault(entry), entry.end)
+                    yield self._root.member(entry.name, entry.content, _fault(entry), entry.end)
         except MemberInvalid as error:  # a header of the bundle itself
             raise self._no_tar(error) from error
 
@@ -219,10 +223,10 @@ class Source:
         places, fault = self._places
         stream = FileStream(self.path, file)
         whole, cut = (places, []) if fault is None else (places[:-1], places[-1:])
-        for place in (*sorted(whole, key=lambda place: rank(self._below_root(place.name))), *cut):
+        for place in (*sorted(whole, key=lambda place: self._root.rank(place.name)), *cut):
             stream.seek(place.offset)
             content = Window(stream, place.size, self._truncated)
-            yield self._member(place.name, content, place.fault)
+            yield self._root.member(place.name, content, place.fault)
         if fault is not None:
             raise fault
 
@@ -244,6 +248,8 @@ class Source:
         return places, None
 
     def _no_tar(self, error: MemberInvalid) -> BundleInvalid:
+        if isinstance(error, HeaderTooLarge):
+            return BundleInvalid(f"{self.shown}: {error}")
         doubt = "is it the airgap bundle? Then " if isinstance(error, NoArchive) else ""
         return BundleInvalid(f"{self.shown}: {error}: {doubt}copy it anew and load again")
 
@@ -259,42 +265,13 @@ class Source:
         if stream.skip(PADDING) == PADDING:
             raise self._truncated
 
-    def _directory_members(self) -> Iterator[Member]:
-        for path in self._walk():
-            name = path.relative_to(self.path).as_posix()
-            if path.is_symlink() or not path.is_file():  # a link in an unpacked bundle may lead anywhere
-                yield self._member(name, EMPTY, MemberInvalid("it is a link or a special file"))
-                continue
-            try:
-                file = BundleFile((path,))
-            except OSError as error:
-                yield self._member(name, EMPTY, MemberInvalid(f"cannot open it: {error.strerror}"))
-                continue
-            try:
-                content = Window(FileStream(path, file), file.size, MemberInvalid("the file shrank while it was read"))
-                yield self._member(name, content, None)
-            finally:
-                file.close()
-
-    def _member(self, name: str, content: Window, fault: MemberInvalid | None, end: int = 0) -> Member:
-        try:
-            return Member(below_root(name, self._stem, self._strip), content, fault, end)
-        except MemberInvalid as error:
-            return Member(name, content, error, end)
-
-    def _below_root(self, name: str) -> str:
-        with suppress(LoaderError):
-            return below_root(name, self._stem, self._strip)
-        return name
-
     @property
-    def _stem(self) -> str:
-        return bundle_stem(whole_name(self.path))
+    def _folder(self) -> Folder:
+        return Folder(self.path, self._root)
 
-    def _walk(self) -> Iterator[Path]:
-        """Sorted, those first without which nothing starts."""
-        found = [path for path in files_in(self.path) if is_archive(path.name)]
-        return iter(sorted(found, key=lambda path: rank(self._below_root(path.relative_to(self.path).as_posix()))))
+    @cached_property
+    def _root(self) -> Root:
+        return Root(bundle_stem(whole_name(self.path)), self._strip)
 
 
 def _fault(entry: Entry) -> MemberInvalid | None:

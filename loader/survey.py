@@ -11,9 +11,10 @@ import xxhash
 from loader.archive import ENTRY
 from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
 from loader.layout import blob_digest, is_blob
+from loader.member import Member
 from loader.platforms import select
 from loader.selection import Selection
-from loader.source import Member, Source
+from loader.source import Source
 from loader.stream import Window
 from loader.tar import Kind, read_entries
 from registry.oci.digest import Digest

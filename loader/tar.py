@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loader.errors import LoaderError, MemberInvalid, NoArchive
+from loader.errors import HeaderTooLarge, LoaderError, MemberInvalid, NoArchive
 from loader.stream import ByteStream, Window
+from registry.units import human
 
 PADDING: Final = 1024 * 1024
 """Behind its end a tar has less than this: it fills its last record up, of 10 KiB by habit, of 1 MiB on large tapes."""
@@ -167,7 +168,10 @@ def _entry(header: tarfile.TarInfo, content: Window, overrides: Mapping[str, str
 
 def _read_extension(header: tarfile.TarInfo, content: Window) -> dict[str, str]:
     if content.size > _PAX_LIMIT:
-        raise MemberInvalid(f"the attributes of an entry have {content.size} bytes")
+        raise HeaderTooLarge(
+            f"the attributes of an entry (tar's pax header) take {human(content.size)}, and {human(_PAX_LIMIT)} are "
+            "read at most: pack it anew without them (GNU tar's --no-xattrs --no-acls)"
+        )
     text = content.read(content.size)
     if header.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": _text(text.split(b"\0")[0])}

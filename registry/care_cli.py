@@ -24,7 +24,7 @@ from registry.storage.scrub import Verdict
 from registry.storage.scrub import scrub as scrub_store
 from registry.storage.store import Store
 from registry.storage.tags import find_tags, remove_tags
-from registry.units import human, human_duration, parse_duration, parse_size
+from registry.units import counted, human, human_duration, parse_duration, parse_size
 
 # Clients come before care.
 _NICENESS = 10
@@ -100,7 +100,7 @@ def gc(
         later = {"kept": kept, "kept_until": until.isoformat(timespec="seconds") if kept else None}
         _tell(summary | {"postponed": collection.postponed} | later)
         return
-    parts = ", ".join(_count(number, kind.value) for kind, number in counts.items()) or "nothing"
+    parts = ", ".join(counted(number, kind.value) for kind, number in counts.items()) or "nothing"
     _tell(f"{'would remove' if dry_run else 'removed'} {parts}: {human(size)}")
     if kept:
         age = f"younger than {human_duration(grace)} (until {until:%Y-%m-%d %H:%M} at the latest; --grace)"
@@ -143,7 +143,7 @@ def scrub(storage: tuple[Path, ...], rate: float | None, restart: bool, as_json:
             document = {"blob": str(each.blob.digest), "verdict": each.verdict.value, "repositories": names}
             _tell(document if as_json else f"{each.verdict.value:<13} {each.blob.digest}  {', '.join(names)}".rstrip())
     summary = {"blobs": counts.total(), "bytes": size} | {verdict.value: counts[verdict] for verdict in Verdict}
-    _tell(summary if as_json else f"read {_count(counts.total(), 'blob')}, {human(size)}: {_verdicts(counts)}")
+    _tell(summary if as_json else f"read {counted(counts.total(), 'blob')}, {human(size)}: {_verdicts(counts)}")
     bad = sum(number for verdict, number in counts.items() if verdict.is_bad)
     if bad:
         raise StoreFaulty(f"bad blobs: {bad}; push them again, or load their bundle again")
@@ -173,13 +173,13 @@ def drain(root: Path, storage: tuple[Path, ...], cancel: bool, lost: bool, as_js
         return
     count, size = _tell_blobs(drain_root(opened, leaving), "moved", as_json)
     summary = {"moved": count, "bytes": size}
-    _tell(summary if as_json else f"moved {_count(count, 'blob')}, {human(size)}: {root} can be left out of --storage")
+    _tell(summary if as_json else f"moved {counted(count, 'blob')}, {human(size)}: {root} can be left out of --storage")
 
 
 def _give_up(root: Path, storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
     others = tuple(each for each in storage if each.absolute() != root)
-    count, size = _tell_blobs(give_up(Store.open(others, create=False), root), "lost", as_json)
-    told = f"lost {_count(count, 'blob')}, {human(size)}: load their bundles again; 'store fsck' tells what suffers"
+    count, size = _tell_blobs(give_up(Store.open(others, create=False, whole=False), root), "lost", as_json)
+    told = f"lost {counted(count, 'blob')}, {human(size)}: load their bundles again; 'store fsck' tells what suffers"
     _tell({"lost": count, "bytes": size} if as_json else told)
 
 
@@ -207,7 +207,7 @@ def fsck(storage: tuple[Path, ...], repair: bool, as_json: bool) -> None:  # noq
         remedy = f"repaired ({each.remedy})" if each.repaired else each.remedy
         _tell(document if as_json else f"{each.subject} {each.fault}: {remedy}")
     summary = {"faults": counts.total(), "repaired": counts[True]}
-    _tell(summary if as_json else f"{_count(counts.total(), 'fault')}, {counts[True]} repaired")
+    _tell(summary if as_json else f"{counted(counts.total(), 'fault')}, {counts[True]} repaired")
     if counts[False]:
         way = "see above" if repair else "see above, or run it with --repair"
         raise StoreFaulty(f"faults that remain: {counts[False]}; {way}")
@@ -232,16 +232,11 @@ def rm(globs: tuple[str, ...], storage: tuple[Path, ...], dry_run: bool, as_json
         count += 1
         _tell({"image": str(reference)} if as_json else str(reference))
     did = "would remove" if dry_run else "removed"
-    _tell({"removed": count, "dry_run": dry_run} if as_json else f"{did} {_count(count, 'tag')}")
+    _tell({"removed": count, "dry_run": dry_run} if as_json else f"{did} {counted(count, 'tag')}")
 
 
 def _tell(line: str | Mapping[str, object]) -> None:
     click.echo(line if isinstance(line, str) else json.dumps(line))
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def _verdicts(counts: Counter[Verdict]) -> str:

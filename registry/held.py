@@ -6,7 +6,7 @@ from pathlib import Path
 
 from registry.config import RegistrySettings, SettingInvalid
 from registry.oci.errors import Failure
-from registry.storage.errors import StorageError
+from registry.storage.errors import RootMissing, StorageError
 from registry.storage.loads import has_completed_load
 from registry.storage.store import Store
 from registry.text import spelled
@@ -53,6 +53,8 @@ def _without(bundle: Path, settings: RegistrySettings, reason: Failure) -> Regis
 def _is_held(bundle: Path, settings: RegistrySettings) -> bool:
     try:
         store = Store.open(settings.storage, create=False)
+    except RootMissing:
+        raise
     except StorageError:
         return False
     try:

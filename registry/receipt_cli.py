@@ -7,10 +7,11 @@ import click
 from registry.options import storage_option
 from registry.path_name import PathName
 from registry.storage.store import Store
+from registry.text import printable
 from registry.transfer.output import write_file
 from registry.transfer.receipt import Receipt
 from registry.transfer.source import StoreSource
-from registry.units import human
+from registry.units import counted, human
 
 
 @click.command()
@@ -24,4 +25,5 @@ def receipt(out: Path, storage: tuple[Path, ...]) -> None:
     found = Receipt.collect(StoreSource(Store.open(storage, create=False)))
     body = found.to_bytes()
     write_file(out, (body,), len(body))
-    click.echo(f"{len(found.tags)} tags and {len(found.blobs)} blobs in {out}: {human(len(body))}", err=True)
+    content = f"{counted(len(found.tags), 'tag')} and {counted(len(found.blobs), 'blob')}"
+    click.echo(f"{content} in {printable(str(out))}: {human(len(body))}", err=True)

@@ -11,7 +11,7 @@ from registry.options import json_option, storage_option
 from registry.storage.listing import list_images
 from registry.storage.stats import Stats, measure
 from registry.storage.store import Store
-from registry.units import human
+from registry.units import counted, human
 
 # An HTTP client alone takes as long as all that the others import.
 _IN_OTHER_FILES: Mapping[str, str] = {
@@ -60,12 +60,12 @@ def stats(storage: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         click.echo(json.dumps(_document(measured), indent=2))
         return
-    click.echo(f"{len(measured.repositories)} repositories, {measured.tags} tags, {measured.manifests} manifests")
-    click.echo(
-        f"{measured.blobs} blobs; {human(measured.bytes)} stored, {human(measured.unshared)} if nothing was shared"
-    )
+    names = counted(len(measured.repositories), "repository")
+    click.echo(f"{names}, {counted(measured.tags, 'tag')}, {counted(measured.manifests, 'manifest')}")
+    stored, unshared = human(measured.bytes), human(measured.unshared)
+    click.echo(f"{counted(measured.blobs, 'blob')}; {stored} stored, {unshared} if nothing was shared")
     for root in measured.roots:
-        click.echo(f"{root.path}: {root.blobs} blobs, {human(root.bytes)}; {human(root.free)} free")
+        click.echo(f"{root.path}: {counted(root.blobs, 'blob')}, {human(root.bytes)}; {human(root.free)} free")
     for each in measured.repositories:
         click.echo(f"{human(each.bytes):>10} {human(each.shared):>10} shared {each.tags:>5} tags  {each.name}")
 

@@ -30,7 +30,7 @@ from registry.transfer.signals import interrupt_on_signals
 from registry.transfer.source import Source, StoreSource
 from registry.transfer.target import StoreTarget, Target
 from registry.transfer.text import printable
-from registry.units import human
+from registry.units import counted, human
 
 _THE_STORE = "store:"
 _GLOB = frozenset("*?[")
@@ -63,7 +63,7 @@ def export(
         write_stdout(archive.chunks())
     else:
         write_file(out, archive.chunks(), archive.size)
-    click.echo(f"{len(archive.names)} images in {out}: {human(archive.size)}", err=True)
+    click.echo(f"{counted(len(archive.names), 'image')} in {printable(str(out))}: {human(archive.size)}", err=True)
 
 
 def _resolve(refs: Sequence[str], source: StoreSource) -> Iterator[Named]:

@@ -55,3 +55,9 @@ def human(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 blob`, `2 blobs`, `2 repositories`; `plural` where the rule does not make it."""
+    usual = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural or usual}"

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,25 @@ def test_a_storage_that_cannot_be_written_is_told(bundle_file: Path) -> None:
 def test_a_traceback_is_shown_only_with_debug(tmp_path: Path) -> None:
     assert "Traceback" not in k0rdentd("bundle", "version", tmp_path / "none").stderr
     assert "Traceback" in k0rdentd("--debug", "bundle", "version", tmp_path / "none").stderr
+
+
+@pytest.mark.parametrize("module", ["click._compat", "registry.storage.errors"])
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path: Path, module: str) -> None:
+    command = (sys.executable, "-X", "importtime", "-m", "installer.command", "load", "-", "-s", tmp_path / "s")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.split("|")[-1].strip() == module for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = "".join(line for line in process.stderr if not line.startswith("import time:"))
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert said.strip() in ("", "k0rdentd: interrupted; run it again to go on")
+
+
+def test_a_clock_that_python_cannot_read_is_told_in_a_sentence() -> None:
+    refusing = "import time\ndef refuse(): raise OverflowError('timestamp too large')\ntime.time = refuse\n"
+    code = f"{refusing}import sys\nsys.argv = ['k0rdentd', 'store', 'ls']\nfrom installer.command import main\nmain()"
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
+    assert (done.returncode, "clock is past the year 2262" in told(done)) == (4, True)
 
 
 def test_flags_beat_environment_beats_the_file(tmp_path: Path, bundle_file: Path) -> None:

@@ -14,8 +14,8 @@ import xxhash
 
 from registry.oci.digest import Digest, new_hash
 from registry.oci.errors import DigestInvalid, SizeInvalid
-from registry.storage.errors import StorageUnusable, disk_error, disk_errors
-from registry.storage.roots import Root, place, sync_directory
+from registry.storage.errors import RootMissing, StorageUnusable, disk_error, disk_errors
+from registry.storage.roots import Root, is_root, place, sync_directory
 from registry.storage.uploads import UploadFile
 
 _CHUNK = 1024 * 1024
@@ -175,7 +175,7 @@ class BlobStore:
         """Where the blob lies that the index says is in `root`.
 
         Raises:
-            StorageUnusable: that root was not given.
+            RootMissing: that root was not given.
         """
         return self.root(root).layout.blob(digest)
 
@@ -183,7 +183,8 @@ class BlobStore:
         """The blob's file, unbuffered, to be read or given to sendfile.
 
         Raises:
-            StorageUnusable: the file is gone although the index names it, or its root was not given.
+            StorageUnusable: the file is gone although the index names it.
+            RootMissing: its root was not given.
         """
         name = self.root(root).layout.blob_name(digest)
         try:
@@ -231,12 +232,22 @@ class BlobStore:
         """The root that the index calls by this number.
 
         Raises:
-            StorageUnusable: it was not given.
+            RootMissing: it was not given.
         """
         for root in self.roots:
             if root.number == number:
                 return root
-        raise StorageUnusable(f"storage root number {number} was not given: name all of them with --storage")
+        raise RootMissing(f"storage root number {number} was not given: name all of them with --storage")
+
+    def require_root(self, number: int) -> None:
+        """That the root's disk is there; where it is not, each of its blobs would seem to be lost.
+
+        Raises:
+            RootMissing: it is not, any more.
+        """
+        root = self.root(number)
+        if not is_root(root.layout.root):
+            raise RootMissing(f"{root.layout.root} is no storage root any more: is its disk mounted (id {root.id})?")
 
 
 def _syncfs(path: Path) -> None:

@@ -16,7 +16,7 @@ from registry.storage import inventory
 from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.errors import StorageForeign, StorageMissing, disk_errors
 from registry.storage.members import forget_blobs, members
-from registry.storage.roots import Root, index_root, sync_directory
+from registry.storage.roots import Root, index_root, is_root, open_root, sync_directory
 from registry.storage.store import Store
 
 _ROWS = 256
@@ -60,14 +60,14 @@ def give_up(store: Store, path: Path) -> Iterator[StoredBlob]:
 
     Raises:
         StorageMissing: the store had no root there.
-        StorageForeign: it is there.
+        StorageForeign: it is there, be it given or not.
     """
     with store.snapshot() as snapshot:
         found = [member for member in members(snapshot) if member.path == path and not member.is_lost]
     if not found:
         raise StorageMissing(f"this store has had no root at {path}: name it as 'store stats' and its messages do")
-    if any(root.id == found[-1].id for root in store.blobs.roots):
-        raise StorageForeign(f"{path} is not lost, it is among --storage: drain it without --lost")
+    if is_root(path) and open_root(path, create=False).id == found[-1].id:
+        raise StorageForeign(f"{path} is not lost, its disk is there: drain it without --lost, or unmount it first")
     return forget_blobs(store.index, found[-1])
 
 

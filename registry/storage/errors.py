@@ -5,6 +5,7 @@ Failure
     ├── StorageFull        no space, or no quota
     ├── StorageForeign     exit code 2: the directory is something else, or of a newer release
     ├── StorageMissing     exit code 2: there is no store, and none was to be made
+    │   └── RootMissing    a storage root that has blobs of the store is not there, or not named
     ├── StorageBusy        another process does what only one may do at a time
     ├── HistoryBroken      exit code 1: the history of the tags is not what was written
     └── StorageUnusable    the directory cannot be read or written
@@ -43,6 +44,10 @@ class StorageMissing(StorageError):
     """There is no store in the directory."""
 
     exit_code: ClassVar[int] = 2
+
+
+class RootMissing(StorageMissing):
+    """A storage root that has blobs of the store is not there, or not named."""
 
 
 class StorageBusy(StorageError):

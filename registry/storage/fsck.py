@@ -56,21 +56,14 @@ def fsck(store: Store, *, repair: bool = False) -> Iterator[Finding]:
     """Every fault; with `repair` after it is mended.
 
     Raises:
-        StorageUnusable: a root was not given: what lies there would seem to be lost.
+        RootMissing: the disk of a root has gone.
     """
-    _require_all_roots(store)
     with spending(store.layout.reserve):
         for check in _checks(store):
             yield from _run(store, check, repair=repair)
     removed = Collection(store, Policy(dry_run=not repair)).stray_files()
     for each in removed:
         yield Finding(f"file of {each.name}", f"has no row ({each.size} bytes)", "remove the file", repair)
-
-
-def _require_all_roots(store: Store) -> None:
-    with store.index.snapshot() as snapshot:
-        for number in {blob.root for blob, _ in inventory.blobs(snapshot)}:
-            store.blobs.root(number)
 
 
 def _checks(store: Store) -> Iterator[_Check]:
@@ -121,6 +114,7 @@ def _file_fault(store: Store, blob: StoredBlob) -> str | None:
     try:
         size = store.blobs.path(blob.root, blob.digest).stat().st_size
     except FileNotFoundError:
+        store.blobs.require_root(blob.root)
         return "has no file"
     return None if size == blob.size else f"has {size} bytes on disk, and {blob.size} in the index"
 

@@ -38,6 +38,11 @@ def blobs(snapshot: Snapshot, after: Digest | None = None) -> Iterator[tuple[Sto
         yield StoredBlob(keys.unpack_digest(key), size, root, checksum), told
 
 
+def roots_in_use(snapshot: Snapshot) -> set[int]:
+    """The numbers of the storage roots that have blobs."""
+    return {keys.unpack_blob(row)[1] for _, row in snapshot.rows.scan("blobs")}
+
+
 def last_told(snapshot: Snapshot, digest: Digest) -> float:
     """When a client was last told that a blob is here; 0 where there is none."""
     row = snapshot.rows.get("blobs", keys.pack_digest(digest))

@@ -1,6 +1,7 @@
 """Storage roots: several directories, usually disks, over which blobs are spread."""
 
 import fcntl
+import itertools
 import json
 import math
 import os
@@ -12,9 +13,17 @@ from pathlib import Path
 
 import xxhash
 
-from registry.storage.errors import LOAD_AGAIN, StorageForeign, StorageMissing, StorageUnusable, disk_errors
+from registry.storage.errors import (
+    LOAD_AGAIN,
+    RootMissing,
+    StorageForeign,
+    StorageMissing,
+    StorageUnusable,
+    disk_errors,
+)
 from registry.storage.layout import VERSION, Layout
 
+_FOLDERS = frozenset({"blobs", "files", "index", "pki", "quarantine", "uploads"})
 _LITTLE = 64 * 1024 * 1024  # a disk with less is full, as long as another has more
 
 
@@ -50,6 +59,26 @@ def open_root(path: Path, *, create: bool) -> Root:
     return _read(layout)
 
 
+def open_roots(paths: Sequence[Path], *, create: bool) -> list[Root]:
+    """The roots at these paths.
+
+    Raises:
+        RootMissing: one is not there, and nothing was to be made.
+        StorageMissing, StorageForeign, StorageUnusable: as `open_root`.
+    """
+    if not create:
+        there = [path for path in paths if is_root(path)]
+        absent = [path.absolute() for path in paths if path not in there]
+        if there and absent:
+            raise RootMissing(
+                f"no storage root at {absent[0]}, and there is one at {there[0].absolute()}: is its disk mounted? "
+                f"If it never was a root, leave it out; if it is lost, run 'k0rdentd store drain --lost {absent[0]}'"
+            )
+    for path in paths if create else ():
+        _refuse_nested(path, paths)
+    return [open_root(path, create=create) for path in paths]
+
+
 def is_root(path: Path) -> bool:
     """Whether a storage root was ever made there.
 
@@ -77,10 +106,10 @@ def index_root(roots: Sequence[Root]) -> Root:
         StorageForeign: they are roots of different stores, or one of them is named twice.
         StorageMissing: they are roots of a store whose index is in another one.
     """
-    for number, root in enumerate(roots):
-        if root.id in (other.id for other in roots[:number]):
-            raise StorageForeign(f"{root.layout.root} is named twice: leave one of them out")
-    holding = [root for root in roots if _has_index(root.layout)]
+    for first, second in itertools.combinations(roots, 2):
+        if first.id == second.id:
+            raise StorageForeign(_twice(first.layout.root, second.layout.root))
+    holding = [root for root in roots if has_index(root.layout)]
     if len(holding) > 1:
         raise StorageForeign(
             f"{holding[1].layout.root} has an index of its own, it belongs to another store: leave it out"
@@ -92,10 +121,16 @@ def index_root(roots: Sequence[Root]) -> Root:
         if holding:
             raise StorageForeign(f"{root.layout.root} is a root of another store: leave it out")
         raise StorageMissing(
-            f"{root.layout.root} is a root of a store whose index is in another one: name all of them with --storage, "
-            "or empty it to begin anew"
+            f"{root.layout.root} is a root of a store whose index is in another one: mount its disk and name all of "
+            "them with --storage, or empty it to begin anew"
         )
     return found
+
+
+def _twice(first: Path, second: Path) -> str:
+    if first.samefile(second):
+        return f"{second} is named twice: leave one of them out"
+    return f"{second} is a copy of {first}: leave out the one that the store does not use"
 
 
 def require_index(roots: Sequence[Root]) -> None:
@@ -122,7 +157,7 @@ def index_layout(paths: Sequence[Path]) -> Layout:
     Raises:
         StorageMissing, StorageForeign, StorageUnusable: as `open_root`.
     """
-    return index_root([open_root(path, create=False) for path in paths]).layout
+    return index_root(open_roots(paths, create=False)).layout
 
 
 def place(roots: Sequence[Root], key: bytes) -> Root:
@@ -144,7 +179,12 @@ def free_bytes(root: Root) -> int:
     return usage.f_bavail * usage.f_frsize
 
 
-def _has_index(layout: Layout) -> bool:
+def has_index(layout: Layout) -> bool:
+    """Whether the index of a store is in this root.
+
+    Raises:
+        StorageUnusable: that may not be seen.
+    """
     with disk_errors(layout.index_file):
         return layout.index_file.exists()
 
@@ -185,6 +225,19 @@ def _alone(layout: Layout) -> Iterator[None]:
             yield
         finally:
             os.close(lock)
+
+
+def _refuse_nested(path: Path, given: Sequence[Path]) -> None:
+    """A new root may not be in a folder of another one: what lies there would be counted, and taken, for its own."""
+    if is_root(path):
+        return
+    others, here = {os.path.realpath(other) for other in given}, Path(os.path.realpath(path))
+    for outer in here.parents:
+        folder = here.relative_to(outer).parts[0]
+        if folder in _FOLDERS and (str(outer) in others or is_root(outer)):
+            raise StorageForeign(
+                f"{path} is inside of {outer / folder}, which the store at {outer} fills: name another directory"
+            )
 
 
 def _refuse_strangers(layout: Layout) -> None:

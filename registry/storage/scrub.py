@@ -61,7 +61,7 @@ def scrub(store: Store, rate: int | None = None, *, restart: bool = False) -> It
 
     Raises:
         StorageBusy: another scrub is running.
-        StorageUnusable: a root was not given.
+        RootMissing: the disk of a root has gone.
     """
     with locked(store.layout.scrub_lock) as alone:
         if not alone:
@@ -115,6 +115,7 @@ def _scrub_blob(store: Store, blob: StoredBlob, pace: Pace) -> Scrubbed:
         checked = check(path, pace, blob.digest)
         verdict = _verdict(blob, checked)
     except FileNotFoundError:
+        store.blobs.require_root(blob.root)
         verdict = Verdict.MISSING
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM):

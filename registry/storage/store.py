@@ -25,10 +25,10 @@ from registry.storage.index import Index, Snapshots, StoredManifest
 from registry.storage.ledger import Ledger
 from registry.storage.loads import Loads, put_load_state
 from registry.storage.locks import locked
-from registry.storage.members import admit
+from registry.storage.members import admit, refuse_stand_ins, require_all
 from registry.storage.naming import link_blobs, name_blob, require_content
 from registry.storage.reserve import keep_reserve
-from registry.storage.roots import index_root, open_root, require_index
+from registry.storage.roots import index_root, open_roots, require_index
 from registry.storage.sessions import Sessions
 
 UPLOAD_LIMIT = 10_000
@@ -61,20 +61,29 @@ class Store:
         self.binaries = Binaries(blobs, index, self.layout.files)
 
     @classmethod
-    def open(cls, paths: Sequence[Path], *, create: bool = True, upload_limit: int = UPLOAD_LIMIT) -> Self:
+    def open(
+        cls, paths: Sequence[Path], *, create: bool = True, whole: bool = True, upload_limit: int = UPLOAD_LIMIT
+    ) -> Self:
         """The store over these roots; in a new store the first one gets the index.
+
+        Only who gives up a root opens a store that is not `whole`.
 
         Raises:
             StorageMissing: there is none, and `create` is off.
+            RootMissing: blobs of the store are in a root that is not there or not named.
             StorageForeign: a directory is something else, of a newer release, or of another store.
             StorageUnusable: a directory cannot be read or written, or the index is damaged, or, with `create`
                 off, lost.
         """
-        roots = [open_root(path, create=create) for path in paths]
+        if create:
+            refuse_stand_ins(paths)
+        roots = open_roots(paths, create=create)
         home = index_root(roots).layout
         if not create:
             require_index(roots)
         index = Index(home.index)
+        if whole:
+            require_all(index, roots, paths)
         numbered = admit(index, roots)
         if not index.read_only:
             index.begin_history()

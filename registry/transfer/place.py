@@ -31,7 +31,7 @@ class Address:
         """
         try:
             url = httpx.URL(text)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise PlaceInvalid(f"{printable(text)} is no address: {error}") from error
         if url.scheme not in _SCHEMES or not url.host or url.query or url.fragment:
             raise PlaceInvalid(f"{printable(text)} is no registry: write https://HOST[:PORT][/PREFIX]")

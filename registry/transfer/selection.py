@@ -6,6 +6,7 @@ from typing import Self
 from registry.oci.digest import Digest
 from registry.oci.errors import TagInvalid
 from registry.oci.reference import Reference, RepositoryName, Tag, TagOrDigest, parse_tag_or_digest
+from registry.transfer.text import printable
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,7 +27,7 @@ class Named:
         if at:
             return cls(RepositoryName.parse(repository), Digest.parse(digest))
         if ":" not in text.rpartition("/")[2]:
-            raise TagInvalid(f"{text} names no tag: write {text}:TAG")
+            raise TagInvalid(f"{printable(text)} names no tag: write {printable(text)}:TAG")
         reference = Reference.parse(text)
         return cls(reference.repository, reference.tag)
 

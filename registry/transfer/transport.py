@@ -231,12 +231,13 @@ def _read(response: httpx.Response, limit: int) -> bytes:
 
 
 def _reason(response: httpx.Response) -> str:
-    """What the registry says of its refusal, if that is short."""
+    """What the registry says of its refusal, if that is short, and no page for a browser."""
     try:
         said = _read(response, _ERROR_BYTES).decode("utf-8", "replace").strip()
     except AnswerInvalid:
         said = ""
-    return printable(f"{response.status_code} {said or response.reason_phrase}")
+    is_page = said.startswith("<")
+    return printable(f"{response.status_code} {response.reason_phrase if is_page or not said else said}")
 
 
 def _retry_after(response: httpx.Response) -> float:

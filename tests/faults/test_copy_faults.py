@@ -135,7 +135,7 @@ def test_an_export_to_a_disk_that_is_too_small_is_refused_before_it_begins(sourc
     volume.resize(30 * 1024 * 1024)
     refused = k0rdentd("store", "export", "*", volume.path / "out.tar", "-s", source)
     assert refused.returncode == 4
-    assert re.fullmatch(r"k0rdentd: no space for \S+out.tar: the archive takes 40\.\d MB; name .*\n", refused.stderr)
+    assert re.fullmatch(r"k0rdentd: no space for \S+out.tar, which takes 40\.\d MB: name .*\n", refused.stderr)
     assert list(volume.path.iterdir()) == []
 
 

@@ -38,10 +38,10 @@ def test_a_listing_is_for_people_too(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "app:1" in done.stdout
     assert "bad_1.tar" in done.stdout
-    assert "1 images and charts" in done.stdout
+    assert "1 image or chart" in done.stdout
     assert done.stdout.endswith("; 1 broken\n")
     foretold = k0rdentd("load", path, "--dry-run").stdout.splitlines()
-    assert [line.split()[:2] for line in foretold] == [["would", "load"], ["would", "fail"], ["1", "images"]]
+    assert [line.split()[:2] for line in foretold] == [["would", "load"], ["would", "fail"], ["1", "image"]]
 
 
 @pytest.mark.parametrize("form", get_args(Form))

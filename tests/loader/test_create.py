@@ -208,3 +208,13 @@ def test_what_is_no_receipt_is_told(tmp_path: Path, filled: Path, body: bytes) -
     assert done.returncode == 2
     assert f"{path} is no receipt" in done.stderr
     assert not (tmp_path / "b.tar").exists()
+
+
+def test_what_is_written_through_and_what_has_to_appear_whole_are_told_apart(tmp_path: Path, filled: Path) -> None:
+    piped = k0rdentd("store", "receipt", "-", "-s", filled)
+    receipt(filled, tmp_path / "r.json")
+    assert (piped.returncode, json.loads(piped.stdout)) == (0, json.loads((tmp_path / "r.json").read_text()))
+    for name in ("-", "/dev/stdout"):
+        done = k0rdentd("bundle", "create", "app:1", name, "-s", filled)
+        assert (done.returncode, "is no regular file" in done.stderr) == (4, True), done.stderr
+    assert (Path("/dev/stdout").is_symlink(), Path("-").exists()) == (True, False)

@@ -205,7 +205,7 @@ def test_a_rest_that_is_longer_than_it_was_is_refused(script: Scripted, tmp_path
     script.plays[f"GET {PATH}"] = in_turn(Files(cut=3_000_000), longer)
     with pytest.raises(AnswerInvalid, match="more than"):
         fetch(script, tmp_path)
-    assert (tmp_path / f"{NAME}.partial").stat().st_size == 0
+    assert list(tmp_path.iterdir()) == []
     script.plays[f"GET {PATH}"] = Files()
     fetch(script, tmp_path)
     assert_fetched(tmp_path)
@@ -237,6 +237,10 @@ def test_excuses_are_waited_for_and_a_refusal_is_not(script: Scripted, tmp_path:
     with pytest.raises(RegistryRefused, match="404"):
         fetch(script, tmp_path)
     assert len(script.seen) == 1
+    script.plays[f"GET {PATH}"] = answering(403, page := b"<html>go away</html>", Content_Length=str(len(page)))
+    with pytest.raises(RegistryRefused, match=r"refuses: 403 Forbidden$"):
+        fetch(script, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_position_that_the_server_does_not_know_any_more_begins_anew(script: Scripted, tmp_path: Path) -> None:
@@ -265,7 +269,7 @@ def test_what_the_signature_does_not_fit_gets_no_name_and_is_not_gone_on_with(sc
     with pytest.raises(Failure, match="signed by nobody"):
         fetch(script, tmp_path, refuse)
     assert seen == [{"sha256": hashlib.sha256(BODY).digest()}]
-    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [(f"{NAME}.partial", 0)]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_at_once_do_not_mix(script: Scripted, tmp_path: Path) -> None:
@@ -324,6 +328,8 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     done = k0rdentd("bundle", "pull", "1.2.3", "-o", tmp_path / "file" / "x")
     assert done.returncode == 1
     assert done.stderr.startswith(f"k0rdentd: {tmp_path}/file/x cannot be written: ")
+    file = k0rdentd("bundle", "pull", "1.2.3", "-o", tmp_path / "file")
+    assert (file.returncode, "is a file" in file.stderr) == (2, True), file.stderr
 
 
 def test_a_bundle_without_a_signature_is_not_even_begun(script: Scripted, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import get_args
@@ -246,6 +247,45 @@ def test_a_dry_run_tells_all_and_does_nothing(tmp_path: Path, three: Path) -> No
     assert "c:3" not in done.stdout
     assert "2 images and charts" in done.stdout
     assert not (tmp_path / "s").exists()
+
+
+def test_a_dry_run_reports_what_would_become_of_each_member(tmp_path: Path, three: Path) -> None:
+    with tarfile.open(three, "a") as tar:
+        tar.addfile(tarfile.TarInfo("broken_1.tar"))
+    done = load(three, tmp_path / "s", "--dry-run", "--exclude", "c:*", "--report", tmp_path / "r.json")
+    assert done.returncode == 0
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert (document["bundle"], document["dry_run"]) == (str(three), True)
+    assert {each["path"]: each["outcome"] for each in document["members"]} == {
+        "charts/a_1.tar": "would load",
+        "charts/b_2.tar": "would load",
+        "c_3.tar": "excluded",
+        "broken_1.tar": "would fail",
+    }
+
+
+def test_a_report_replaces_an_older_one_whole_or_not_at_all(tmp_path: Path, three: Path) -> None:
+    older, link = tmp_path / "older.json", tmp_path / "r.json"
+    older.write_text("older\n")
+    link.symlink_to(older)
+    command = (sys.executable, "-B", "-m", "installer.command", "load", three, "--dry-run", "--report", link)
+    done = subprocess.run(("prlimit", "--fsize=100", *command), capture_output=True, text=True, check=False)
+    assert (done.returncode, "no space for" in done.stderr, older.read_text()) == (4, True, "older\n"), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["older.json", "r.json", "three.tar"]
+    subprocess.run(command, check=True)
+    assert link.is_symlink()
+    assert len(json.loads(older.read_text())["members"]) == 3
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_a_report_goes_to_standard_output_which_stays_what_it_is(tmp_path: Path, three: Path, name: str) -> None:
+    command = (sys.executable, "-m", "installer.command", "load", three, "--dry-run", "--report", name)
+    with (tmp_path / "log").open("a") as log:
+        subprocess.run(command, stdout=log, check=True)
+    said = (tmp_path / "log").read_text()
+    assert "3 images and charts" in said
+    assert len(json.loads(said[said.index("{") : said.rindex("}") + 1])["members"]) == 3
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_progress_as_json_is_monotone_and_complete(tmp_path: Path) -> None:

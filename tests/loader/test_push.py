@@ -76,6 +76,10 @@ def test_a_prefix_and_a_choice_are_kept(tmp_path: Path, registry: Server) -> Non
     assert "2 loaded, 1 excluded" in done.stdout
     assert set(listing(tmp_path / "store")) == {"mirror/k0rdent/app:1", "mirror/k0rdent/charts/plus:1.0.0_b1"}
 
+    nothing = k0rdentd("bundle", "push", bundle, registry.url, "--include", "ap:*")
+    assert (nothing.returncode, "3 excluded" in nothing.stdout) == (1, True)
+    assert "is wanted: 'k0rdentd bundle inspect' lists what there is" in nothing.stderr
+
 
 @pytest.mark.parametrize("form", [("--to", ""), ("--to=",)])
 def test_a_load_into_a_registry_is_a_push(tmp_path: Path, registry: Server, form: tuple[str, ...]) -> None:

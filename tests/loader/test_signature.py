@@ -194,7 +194,10 @@ def test_a_private_key_is_told_and_not_used(tmp_path: Path, file: Path, kind: st
         check(file, key_pair(tmp_path, kind).private, b"AAAA")
 
 
-@pytest.mark.parametrize("origin", ["/nowhere/cosign.pub", "http://127.0.0.1:1/k", "file:///etc/passwd", "gcpkms://x"])
+@pytest.mark.parametrize(
+    "origin",
+    ["/nowhere/cosign.pub", "http://127.0.0.1:1/k", "file:///etc/passwd", "gcpkms://x", "https://127.0.0.1:1/\udcff"],
+)
 def test_a_key_comes_from_a_file_or_over_https(file: Path, origin: str) -> None:
     with pytest.raises(Untrusted, match="key"):
         check(file, origin, b"AAAA")

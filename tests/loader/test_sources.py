@@ -1,6 +1,8 @@
 """Bundles in pieces and from standard input; what comes first where the order is free."""
 
+import base64
 import gzip
+import json
 import os
 import shlex
 import signal
@@ -91,12 +93,31 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path, form: Form) -> None:
 
 def test_a_pipe_that_breaks_off_is_told(tmp_path: Path) -> None:
     write_bundle(SPEC, tmp_path / "b.tar.gz", "tar.gz")
-    command = [*COMMAND, "load", "-", "-s", str(tmp_path / "s")]
-    half = (tmp_path / "b.tar.gz").read_bytes()[:-100_000]
-    done = subprocess.run(command, input=half, capture_output=True, timeout=60, check=False)
+    command = [*COMMAND, "load", "-", "-s", str(tmp_path / "s"), "--report", str(tmp_path / "r.json")]
+    whole = (tmp_path / "b.tar.gz").read_bytes()
+    done = subprocess.run(command, input=whole[:-100_000], capture_output=True, timeout=60, check=False)
     assert done.returncode == 1
     assert b"standard input ends in the middle of a member" in done.stderr
-    assert listing(tmp_path / "s")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert "ends in the middle of a member" in report["error"]
+    assert report["origin"]["file"] == "standard input"
+    assert {each["image"] for each in report["members"]} == set(listing(tmp_path / "s")) != set()
+    done = subprocess.run(command, input=whole + b"garbage", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, b"standard input is damaged" in done.stderr) == (1, True), done.stderr
+    key, signature = key_pair(tmp_path).public, tmp_path / "sig"
+    signature.write_bytes(base64.b64encode(b"signature"))
+    command += ["--verify", "--cosign-key", str(key), "--cosign-signature", str(signature)]
+    done = subprocess.run(command, input=whole, capture_output=True, timeout=60, check=False)
+    assert b"and nothing of standard input is served" in done.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["members"] == []
+
+
+def test_a_pipe_that_has_a_name_is_told_as_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe = str(tmp_path / "pipe")
+    for command in (["load", "-s", str(tmp_path), pipe], ["bundle", "inspect", pipe]):
+        done = k0rdentd(*command)
+        assert (done.returncode, "'k0rdentd load - < PIPE'" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.units import human, parse_duration, parse_size, rough_duration
+from registry.units import counted, human, parse_duration, parse_size, rough_duration
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,12 @@ def test_sizes_are_told_as_disks_are_sold() -> None:
 )
 def test_what_is_left_is_told_no_more_precisely_than_anybody_knows(seconds: float, text: str) -> None:
     assert rough_duration(seconds) == text
+
+
+def test_one_thing_is_not_told_as_several() -> None:
+    assert [counted(number, "blob") for number in (0, 1, 2)] == ["0 blobs", "1 blob", "2 blobs"]
+    assert [counted(number, "repository") for number in (1, 2)] == ["1 repository", "2 repositories"]
+    assert [counted(number, "image or chart", "images and charts") for number in (1, 2)] == [
+        "1 image or chart",
+        "2 images and charts",
+    ]

@@ -1,7 +1,6 @@
 """fsck: each kind of damage is told, repair mends what can be mended and keeps what may still be of use."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,6 @@ from bench.layout import index
 from registry.oci.digest import Digest
 from registry.oci.reference import Reference, RepositoryName, Tag
 from registry.storage import inventory, keys
-from registry.storage.errors import StorageUnusable
 from registry.storage.fsck import fsck
 from registry.storage.index import Change
 from registry.storage.stats import measure
@@ -110,20 +108,6 @@ def test_a_child_that_is_gone_is_told(filled: Store) -> None:
 def test_a_file_without_a_row_is_told_once_no_client_can_be_about_to_name_it(filled: Store) -> None:
     write_blob(filled, b"a push is about to name it")
     assert list(fsck(filled, repair=True)) == []
-
-
-def test_a_root_that_was_not_given_is_no_damage(tmp_path: Path) -> None:
-    store = Store.open([tmp_path / "one", tmp_path / "two"])
-    for number in range(8):
-        publish(store, small_image(f"{number}"), f"a/b:{number}")
-    store.close()
-    store = Store.open([tmp_path / "one"])
-    with pytest.raises(StorageUnusable, match="--storage"):
-        list(fsck(store, repair=True))
-    store.close()
-    store = Store.open([tmp_path / "one", tmp_path / "two"])
-    assert list(fsck(store)) == []
-    store.close()
 
 
 def test_tags_are_removed_by_pattern_and_what_they_named_stays(filled: Store) -> None:

@@ -7,23 +7,25 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.layout import oci_archive
 from registry.oci.digest import Digest
 from registry.storage import inventory
 from registry.storage.blobs import StoredBlob
 from registry.storage.drain import give_up
-from registry.storage.errors import StorageForeign, StorageMissing, StorageUnusable
+from registry.storage.errors import RootMissing, StorageForeign, StorageMissing, StorageUnusable
 from registry.storage.fsck import fsck
 from registry.storage.listing import list_images
-from registry.storage.roots import join, open_root, place
+from registry.storage.roots import join, open_root, open_roots, place
+from registry.storage.scrub import scrub
 from registry.storage.store import Store
-from tests.conftest import k0rdentd, serving
-from tests.images import publish, small_image
+from tests.conftest import free_port, k0rdentd, serving
+from tests.images import publish, small_image, write_tar
 
 
 def test_a_root_keeps_its_identity(tmp_path: Path) -> None:
@@ -61,6 +63,20 @@ def test_a_damaged_version_file_is_told(tmp_path: Path, text: str) -> None:
     root.layout.version.write_text(text)
     with pytest.raises(StorageUnusable, match="VERSION"):
         open_root(tmp_path / "a", create=True)
+
+
+def test_a_root_inside_of_another_ones_folders_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "a", tmp_path / "link" / "x"
+    (tmp_path / "link").symlink_to(outer / "blobs")
+    for order in ([outer, inner], [inner, outer]):
+        with pytest.raises(StorageForeign, match="name another directory"):
+            Store.open(order)
+        assert not outer.exists()
+    Store.open([outer]).close()
+    with pytest.raises(StorageForeign, match="name another directory"):
+        Store.open([inner])
+    assert not inner.exists()
+    Store.open([outer, outer / "disk"]).close()
 
 
 def test_a_half_made_root_is_finished(tmp_path: Path) -> None:
@@ -135,11 +151,27 @@ def files_below(path: Path) -> set[Path]:
 def test_a_root_without_the_index_of_its_store_is_refused_and_untouched(two: list[Path], command: str) -> None:
     before = files_below(two[1])
     done = k0rdentd("store", command, "-s", two[1])
-    assert (done.returncode, "index is in another one: name all of them" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "index is in another one: mount its disk and name all" in done.stderr) == (2, True), (
+        done.stderr
+    )
     assert files_below(two[1]) == before
     with pytest.raises(StorageMissing):
         Store.open([two[1]])
     Store.open(two, create=False).close()
+
+
+def test_without_the_disk_that_has_the_index_nothing_is_made_in_its_place(two: list[Path]) -> None:
+    two[0].rename(two[0].with_name("disk"))
+    for create in (True, False):
+        with pytest.raises(StorageMissing, match="mount"):
+            Store.open(two, create=create)
+        assert not two[0].exists()
+
+
+def test_a_copy_of_a_root_is_no_second_one(two: list[Path]) -> None:
+    shutil.copytree(two[1], two[1].with_name("copy"))
+    with pytest.raises(StorageForeign, match=r"copy is a copy of .*/b: leave out"):
+        Store.open([*two, two[1].with_name("copy")])
 
 
 def test_a_root_of_another_store_is_refused(two: list[Path], tmp_path: Path) -> None:
@@ -151,14 +183,77 @@ def test_a_root_of_another_store_is_refused(two: list[Path], tmp_path: Path) -> 
 def test_a_disk_that_is_not_mounted_is_no_new_root(two: list[Path]) -> None:
     disk = two[1].rename(two[1].with_name("disk"))
     for _ in range(2):
-        with pytest.raises(StorageMissing, match="is its disk mounted"):
+        with pytest.raises(RootMissing, match="is its disk mounted"):
             Store.open(two)
-    shutil.rmtree(two[1])
+    assert not two[1].exists()
     Store.open([two[0], disk]).close()
     disk.rename(two[1])
     store = Store.open(two)
     assert all(store.blobs.has(blob) for blob in blobs_of(store))
     store.close()
+
+
+@pytest.fixture
+def without_disk(two: list[Path]) -> list[Path]:
+    """The same, and the disk of the second root is elsewhere: an empty directory is in its place."""
+    two[1].rename(two[1].with_name("disk"))
+    two[1].mkdir()
+    return two
+
+
+@pytest.mark.parametrize("command", ["load", "registry", "store ls", "store fsck"])
+def test_a_root_with_blobs_that_is_not_named_is_told_with_the_ways_out(
+    two: list[Path], command: str, tmp_path: Path
+) -> None:
+    bundle = write_tar(tmp_path / "bundle.tar", {"app_0.tar": oci_archive(IMAGES[0])})
+    lines = {
+        "load": ("load", bundle, "--no-verify"),
+        "registry": ("registry", "-p", str(free_port()), "-b", tmp_path / "gone.tar"),
+    }
+    before = files_below(two[0] / "blobs")
+    done = k0rdentd(*lines.get(command, command.split()), "-s", two[0])
+    assert done.returncode == 2, done
+    root = open_root(two[1], create=False)
+    assert f"the storage root {two[1]} (id {root.id}) has blobs of this store and is not given" in done.stderr
+    assert f"run 'k0rdentd store drain --lost {two[1]} --storage {two[0]}'" in done.stderr
+    assert files_below(two[0] / "blobs") == before
+
+
+@pytest.mark.parametrize("command", ["load", "registry", "store gc", "store fsck"])
+def test_a_root_whose_disk_is_not_mounted_is_told_and_its_directory_stays_empty(
+    without_disk: list[Path], command: str, tmp_path: Path
+) -> None:
+    bundle = write_tar(tmp_path / "bundle.tar", {"app_0.tar": oci_archive(IMAGES[0])})
+    lines = {"load": ("load", bundle, "--no-verify"), "registry": ("registry", "-p", str(free_port()))}
+    done = k0rdentd(*lines.get(command, command.split()), "-s", without_disk[0], "-s", without_disk[1])
+    assert (done.returncode, "is its disk mounted" in done.stderr) == (2, True), done.stderr
+    assert f"store drain --lost {without_disk[1]}" in done.stderr
+    assert list(without_disk[1].iterdir()) == []
+
+
+def test_a_disk_that_goes_while_its_blobs_are_looked_at_loses_none(two: list[Path]) -> None:
+    store = Store.open(two)
+    rows = blobs_of(store)
+    two[1].rename(two[1].with_name("disk"))
+    for work in (scrub(store, restart=True), fsck(store, repair=True)):
+        with pytest.raises(RootMissing, match="is its disk mounted"):
+            list(work)
+    assert blobs_of(store) == rows
+    store.close()
+
+
+def test_two_lost_disks_are_given_up_one_after_the_other(two: list[Path], tmp_path: Path) -> None:
+    with closing(Store.open([*two, tmp_path / "c"])) as store:
+        for number in range(8):
+            publish(store, small_image(f"more {number}"), f"more:{number}")
+        assert {blob.root for blob in blobs_of(store)} == {0, 1, 2}
+    shutil.rmtree(two[1])
+    shutil.rmtree(tmp_path / "c")
+    for lost in (two[1], tmp_path / "c"):
+        done = k0rdentd("store", "drain", "--lost", lost, "-s", two[0])
+        assert done.returncode == 0, done.stderr
+    with closing(Store.open(two[:1], create=False)) as store:
+        assert {blob.root for blob in blobs_of(store)} == {0}
 
 
 def test_a_lost_disk_is_given_up_and_its_blobs_are_brought_again(two: list[Path]) -> None:
@@ -181,6 +276,10 @@ def test_a_disk_that_is_there_is_not_given_up(two: list[Path], tmp_path: Path) -
     store = Store.open(two)
     with pytest.raises(StorageForeign, match="not lost"):
         list(give_up(store, two[1]))
+    for roots in (two, two[:1]):
+        done = k0rdentd("store", "drain", "--lost", two[1], *(part for root in roots for part in ("-s", root)))
+        assert (done.returncode, "its disk is there" in done.stderr) == (2, True), done.stderr
+    assert all(store.blobs.has(blob) for blob in blobs_of(store))
     with pytest.raises(StorageMissing):
         list(give_up(store, tmp_path / "never"))
     store.close()
@@ -207,7 +306,7 @@ def test_a_root_that_was_left_out_is_told(tmp_path: Path) -> None:
     store = Store.open([tmp_path / "a", tmp_path / "b"])
     store.close()
     alone = Store.open([tmp_path / "a"])
-    with pytest.raises(StorageUnusable, match="--storage"):
+    with pytest.raises(RootMissing, match="--storage"):
         alone.blobs.path(1, Digest.of(b""))
     alone.close()
 
@@ -248,6 +347,7 @@ def test_a_store_that_one_may_not_see_is_told_in_a_sentence(hidden: str, create:
 def test_a_file_and_a_link_to_nowhere_are_no_storage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("nowhere")
-    for name in ("file", "link"):
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("file", "link", "circle"):
         with pytest.raises(StorageForeign, match=f"{name} is no directory"):
-            open_root(tmp_path / name, create=True)
+            open_roots([tmp_path / name], create=True)

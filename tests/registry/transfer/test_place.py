@@ -24,7 +24,15 @@ def test_an_address_puts_its_path_in_front_of_every_repository() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ftp://host", "https://", "https://user:secret@host", "https://host/UPPER", "https://host/x?y", "https://[::1"],
+    [
+        "ftp://host",
+        "https://",
+        "https://user:secret@host",
+        "https://host/UPPER",
+        "https://host/x?y",
+        "https://[::1",
+        "https://h/\udcff",
+    ],
 )
 def test_what_is_no_registry_is_refused_without_showing_a_password(text: str) -> None:
     with pytest.raises(PlaceInvalid) as refusal:
