@@ -1,4 +1,4 @@
-"""`/v2/` itself (end-1), and what several resources share: conditional answers and paging."""
+"""`/v2/` itself (end-1), and what listings share: paging."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,6 @@ class Base:
         resp.data = b"{}"
 
     on_head = on_get
-
-
-def etags(header: str | None) -> frozenset[str] | None:
-    """The entity tags of a conditional header, without quotes and weakness; `*` stays (RFC 9110 section 13.1)."""
-    if header is None:
-        return None
-    return frozenset(tag.strip().removeprefix("W/").strip('"') for tag in header.split(","))
-
-
-def is_match(header: str | None, digest: str) -> bool:
-    """Whether an If-None-Match header names what the client would get."""
-    names = etags(header)
-    return names is not None and not names.isdisjoint(("*", digest))
 
 
 def upstream_query(req: falcon.Request) -> dict[str, str]:
