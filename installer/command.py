@@ -98,8 +98,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return _USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("k0rdentd: interrupted; run it again to go on", err=True)
-        return _INTERRUPTED
+        return _tell("interrupted; run it again to go on", None, _INTERRUPTED, arguments)
     except Failure as error:
         return _tell(str(error), error, error.exit_code, arguments)
     except Exception as error:  # noqa: BLE001  # the last door: an operator gets a sentence
@@ -109,14 +108,20 @@ def run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _tell(sentence: str, error: Exception, code: int, arguments: list[str]) -> int:
+def _tell(sentence: str, error: Exception | None, code: int, arguments: list[str]) -> int:
     import logging  # noqa: PLC0415  # 6 ms that only a failure needs
     import traceback  # noqa: PLC0415
 
+    from registry.config import is_log_json  # noqa: PLC0415
+
+    shown = error if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG) else None
+    if is_log_json():
+        logging.getLogger("k0rdentd").error("%s", sentence, exc_info=shown)
+        return code
     with suppress(OSError):  # the disk below standard error may be what is full
         click.echo(f"k0rdentd: {sentence}", err=True)
-    if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG):
-        traceback.print_exception(error)
+    if shown is not None:
+        traceback.print_exception(shown)
     return code
 
 

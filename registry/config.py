@@ -1,5 +1,6 @@
 """The registry's settings: read once, from options or from the environment, into frozen types."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,3 +176,10 @@ def logging_config(settings: LogSettings, handler: str = "logging.StreamHandler"
             "httpx": {"level": "WARNING"},  # a line a request would drown the ones that count
         },
     }
+
+
+def is_log_json() -> bool:
+    """Whether `logging_config` was asked for JSON: then all of standard error is."""
+    from registry.logs import JsonFormatter  # noqa: PLC0415  # few commands log, and few of those JSON
+
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
