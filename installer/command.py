@@ -70,7 +70,14 @@ _INTERRUPTED = 130
     envvar="K0RDENTD_LOG_LEVEL",
     show_envvar=True,
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="K0RDENTD_LOG_FORMAT",
+    show_envvar=True,
+)
 @click.pass_context
 def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log_format: str) -> None:  # noqa: FBT001
     """k0s and k0rdent on machines without internet: load a bundle, serve it, install from it."""

@@ -129,8 +129,6 @@ def _checked(settings: RegistrySettings) -> RegistrySettings:
 def _check_users(settings: RegistrySettings) -> None:
     if settings.htpasswd is not None:
         Passwords(settings.htpasswd)
-    elif "authenticated" in (settings.push, settings.pull):
-        raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
 
 
 def _check_pid_file(path: Path | None) -> None:
