@@ -73,7 +73,8 @@ def load(
         if dry_run:
             _dry_run(source, selection)
         else:
-            evidence = Verification(verify, cosign_key, cosign_signature).evidence(bundle)
+            if evidence := Verification(verify, cosign_key, cosign_signature).evidence(bundle):
+                evidence.require()
             settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force, evidence)
             _load(Load(settings, source, Store.open(storage)), progress, report)
 
