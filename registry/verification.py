@@ -13,6 +13,7 @@ VENDOR_KEY = "https://get.mirantis.com/k0rdent-enterprise/cosign.pub"
 _SUFFIXES = (".sig", ".sigstore.json")
 # A bundle in pieces is signed as one.
 _PIECE = re.compile(r"(.+\.(?:tar\.gz|tgz|tar\.zst|tar))[.-](?:part[._-]?)?(?!gz$|zst$)(?:\d{1,5}|[a-z]{2,5})")
+_USER = re.compile(r"(?<=:)//[^/?#]*@")
 _KEY_LIMIT = 64 * 1024
 _WAIVE = "load it unverified with --no-verify"
 
@@ -100,6 +101,11 @@ class Verification:
 def is_url(key: str) -> bool:
     """Whether a key lies elsewhere than in a file."""
     return "://" in key
+
+
+def shown_key(key: str) -> str:
+    """Where a key is, without the user and password that a URL may name."""
+    return _USER.sub("//", key) if is_url(key) else key
 
 
 def _read(what: str, path: Path) -> bytes:
