@@ -45,6 +45,7 @@ def test_what_is_pushed_is_what_a_load_makes_of_it(tmp_path: Path, work: Path, r
     contents = write_bundle(BundleSpec(size=6_000_000, leading_folder=True), bundle, form)
     pushed = k0rdentd("bundle", "push", bundle, registry.url, "--work", work, "--spool", "0")
     assert (pushed.returncode, pushed.stderr) == (0, "")
+    assert f"{len(contents.members)} pushed: " in pushed.stdout.splitlines()[-1]
     assert k0rdentd("load", bundle, "-s", tmp_path / "expected").returncode == 0
     assert set(listing(tmp_path / "store")) == names(contents)
     assert_same_store(tmp_path / "store", tmp_path / "expected")
