@@ -116,20 +116,31 @@ def run(arguments: list[str]) -> int:
 
 
 def _tell(sentence: str, error: Exception | None, code: int, arguments: list[str]) -> int:
-    import logging  # noqa: PLC0415  # 6 ms that only a failure needs
-    import traceback  # noqa: PLC0415
+    shown = error if _is_debugging(arguments) else None
+    if _logs_json():
+        import logging  # noqa: PLC0415
 
-    from registry.config import is_log_json  # noqa: PLC0415
-
-    shown = error if "--debug" in arguments or logging.getLogger().isEnabledFor(logging.DEBUG) else None
-    if is_log_json():
         logging.getLogger("k0rdentd").error("%s", sentence, exc_info=shown)
         return code
     with suppress(OSError):  # the disk below standard error may be what is full
         click.echo(f"k0rdentd: {sentence}", err=True)
     if shown is not None:
+        import traceback  # noqa: PLC0415  # 6 ms that only a failure needs
+
         traceback.print_exception(shown)
     return code
+
+
+def _is_debugging(arguments: list[str]) -> bool:
+    """Also where the configuration file says so, which only a log that was set up knows."""
+    logging = sys.modules.get("logging")
+    return "--debug" in arguments or (logging is not None and logging.getLogger().isEnabledFor(logging.DEBUG))
+
+
+def _logs_json() -> bool:
+    """Whether a log was set up, as JSON: then all of standard error is."""
+    config = sys.modules.get("registry.config")
+    return config is not None and bool(config.is_log_json())
 
 
 if __name__ == "__main__":

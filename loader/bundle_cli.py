@@ -14,7 +14,7 @@ from registry.options import json_option, key_option, signature_option
 from registry.path_name import PathName
 from registry.text import printable
 from registry.units import human
-from registry.verification import Evidence, EvidenceMissing, Verification, shown_key
+from registry.verification import Evidence, EvidenceMissing, Verification
 
 _BUNDLE = PathName()
 # What speaks to registries is half of what there is to import.
@@ -66,7 +66,7 @@ def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) 
         evidence = _evidence(bundle, cosign_key, cosign_signature)
         proof = prove(source, evidence)
     click.echo(f"{printable(str(bundle))}: SHA-256 {proof.file}")
-    click.echo(f"{printable(shown_key(evidence.key))}: SHA-256 {proof.signer}")
+    click.echo(f"{printable(evidence.shown_key)}: SHA-256 {proof.signer}")
     click.echo(f"{printable(str(evidence.signature))}: OK")
 
 

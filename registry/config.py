@@ -153,7 +153,7 @@ def logging_config(settings: LogSettings, handler: str = "logging.StreamHandler"
 
 
 def is_log_json() -> bool:
-    """Whether `logging_config` was asked for JSON: then all of standard error is."""
+    """Whether `logging_config` was asked for JSON, and its log is in force."""
     from registry.logs import JsonFormatter  # noqa: PLC0415  # few commands log, and few of those JSON
 
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)

@@ -36,6 +36,11 @@ class Evidence:
     key: str
     signature: Path
 
+    @property
+    def shown_key(self) -> str:
+        """The key's place, for everybody to read."""
+        return shown_key(self.key)
+
     def require(self) -> None:
         """Know of a mistyped name before anything is read or started.
 

@@ -74,7 +74,7 @@ def test_a_prefix_and_a_choice_are_kept(tmp_path: Path, registry: Server) -> Non
     bundle = write_tar(tmp_path / "b.tar", archives)
     done = k0rdentd("bundle", "push", bundle, f"{registry.url}/mirror/k0rdent", "--exclude", "other:*")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 loaded, 1 excluded" in done.stdout
+    assert "2 pushed, 1 excluded" in done.stdout
     assert set(listing(tmp_path / "store")) == {"mirror/k0rdent/app:1", "mirror/k0rdent/charts/plus:1.0.0_b1"}
 
 
