@@ -16,6 +16,7 @@ from installer.versions import choose
 from registry.oci.descriptor import Descriptor
 from registry.oci.errors import OCIError
 from registry.oci.manifest import Manifest
+from registry.verification import Verification
 
 _PIECE = 1 << 20
 _PATIENCE = 6 * 3600.0  # a bundle is read to its end, and disks can be slow
@@ -63,7 +64,7 @@ class Archive:
 
 
 @contextmanager
-def bundled_k0s(host: Host, bundle: Path) -> Iterator[ImageBinary]:
+def bundled_k0s(host: Host, bundle: Path, proof: Verification) -> Iterator[ImageBinary]:
     """The k0s of a bundle, for as long as the block lasts; the bundle is read through once, its signature verified.
 
     Raises:
@@ -73,7 +74,7 @@ def bundled_k0s(host: Host, bundle: Path) -> Iterator[ImageBinary]:
     with tempfile.TemporaryDirectory(prefix="k0rdentd-") as folder:
         store, file = f"{folder}/store", f"{folder}/k0s.tar"
         load = ("load", str(bundle), "--storage", store, "--include", f"{REPOSITORY}:*", "--progress", "plain")
-        host.call((*K0RDENTD, *load), patience=_PATIENCE)
+        host.call((*K0RDENTD, *load, *proof.absolute().arguments()), patience=_PATIENCE)
         listed = host.call((*K0RDENTD, "store", "ls", "--storage", store)).split()
         tags = [name.partition(":")[2] for name in listed if name.startswith(f"{REPOSITORY}:")]
         version: K0sVersion = choose(tags, None, None, str(bundle))

@@ -24,6 +24,7 @@ from installer.remote import Remote
 from installer.settings_types import K0sVersion
 from registry.storage.layout import Layout
 from registry.storage.store import Store
+from registry.verification import Verification
 from tests.conftest import Server, serving
 from tests.images import publish, write_tar
 
@@ -100,7 +101,7 @@ def test_a_blob_that_was_changed_leaves_no_file(site: Server, tmp_path: Path) ->
 
 def test_a_bundle_gives_its_k0s_without_a_registry(tmp_path: Path) -> None:
     bundle = write_tar(tmp_path / "bundle.tar", {"k0sproject/k0s_v1.32.8-k0s.0.tar": oci_archive(IMAGES["one-layer"])})
-    with bundled_k0s(Host(), bundle) as found:
+    with bundled_k0s(Host(), bundle, Verification()) as found:
         assert found.version == VERSION
         assert b"".join(found.pieces()) == PROGRAM
         assert isinstance(found.place, ImageArchive)
