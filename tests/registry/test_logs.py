@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -102,6 +103,19 @@ def test_requests_are_logged_when_asked_for(root: Path, tmp_path: Path) -> None:
     with serving("-s", root, "--no-access-log", log=tmp_path / "none") as server:
         httpx.get(f"{server.url}/v2/app/manifests/1", headers={"X-Request-Id": "seen-2"})
     assert "seen-2" not in server.log.read_text()
+
+
+def test_a_client_by_ipv4_is_told_so_where_ipv6_is_listened_on_too(root: Path, tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True).close()
+    except OSError:
+        pytest.skip("this machine knows no IPv6")
+    with serving("-s", root, "-H", "::", "--access-log", "--workers", "1", log=tmp_path / "log") as server:
+        httpx.get(f"{server.url}/v2/app/manifests/none", headers={"X-Request-Id": "seen-4"})
+        wait_until(lambda: "seen-4" in server.log.read_text(), "it is not logged")
+    (line,) = [line for line in server.log.read_text().splitlines() if "seen-4" in line]
+    assert ' registry.access: 127.0.0.1 - "GET ' in line
+    assert " by 127.0.0.1 " in k0rdentd("store", "missing", "-s", root).stdout
 
 
 def test_the_configuration_file_says_how_to_log(root: Path, tmp_path: Path) -> None:
