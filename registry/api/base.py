@@ -10,7 +10,8 @@ import orjson
 from registry.api.upstream import upstream
 from registry.oci.errors import Unsupported
 
-_PAGE_SIZE = re.compile(r"[0-9]{1,9}")
+_PAGE_SIZE = re.compile(r"[0-9]{1,19}")
+_LARGEST_PAGE = 10**9  # clients that want everything ask for the largest number that they know
 
 
 class Base:
@@ -41,7 +42,7 @@ def page_size(req: falcon.Request) -> int | None:
         return None
     if not _PAGE_SIZE.fullmatch(text):
         raise Unsupported(f"n={text[:20]!r} is not a number of entries")
-    return int(text)
+    return min(int(text), _LARGEST_PAGE)
 
 
 def answer_page(
