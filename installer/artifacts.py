@@ -16,6 +16,7 @@ from installer.settings import Settings
 from installer.settings_types import K0sVersion
 from installer.site import Wishes, find_k0s
 from installer.steps.containerd import dropin, hosts, hosts_file
+from registry.verification import Verification
 
 _SCRIPT = 0o755
 
@@ -37,7 +38,7 @@ def worker_files(settings: Settings, registry: Remote, version: K0sVersion) -> l
 
 @contextmanager
 def worker_k0s(
-    host: Host, settings: Settings, registry: Remote, bundle: Path | None, folder: Path
+    host: Host, settings: Settings, registry: Remote, bundle: Path | None, folder: Path, proof: Verification
 ) -> Iterator[K0sSource]:
     """The bundle's k0s; else the one of this host, or before an installation the one that it would take.
 
@@ -47,7 +48,7 @@ def worker_k0s(
         SourceUnusable: there is none.
     """
     if bundle is not None:
-        with bundled_k0s(host, bundle, folder) as binary:
+        with bundled_k0s(host, bundle, folder, proof) as binary:
             yield binary
         return
     version = installed_version(host)

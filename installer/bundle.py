@@ -15,6 +15,7 @@ from installer.versions import choose
 from registry.oci.descriptor import Descriptor
 from registry.oci.errors import OCIError
 from registry.oci.manifest import Manifest
+from registry.verification import Verification
 
 _PIECE = 1 << 20
 _PATIENCE = 6 * 3600.0  # a bundle is read to its end, and disks can be slow
@@ -62,7 +63,7 @@ class Archive:
 
 
 @contextmanager
-def bundled_k0s(host: Host, bundle: Path, folder: Path) -> Iterator[ImageBinary]:
+def bundled_k0s(host: Host, bundle: Path, folder: Path, proof: Verification) -> Iterator[ImageBinary]:
     """The k0s of a bundle, for as long as the block lasts; the bundle is read through once, its signature verified.
 
     It is unpacked below `folder`, where the next one takes away what a killed one left.
@@ -75,15 +76,15 @@ def bundled_k0s(host: Host, bundle: Path, folder: Path) -> Iterator[ImageBinary]
     host.remove_tree(unpacked)
     host.make_folder(unpacked, 0o700)
     try:
-        yield _unpacked(host, bundle, host.at(unpacked))
+        yield _unpacked(host, bundle, host.at(unpacked), proof)
     finally:
         host.remove_tree(unpacked)
 
 
-def _unpacked(host: Host, bundle: Path, folder: Path) -> ImageBinary:
+def _unpacked(host: Host, bundle: Path, folder: Path, proof: Verification) -> ImageBinary:
     store, file = f"{folder}/store", f"{folder}/k0s.tar"
     load = ("load", str(bundle), "--storage", store, "--include", f"{REPOSITORY}:*", "--progress", "plain")
-    host.call((*K0RDENTD, *load), patience=_PATIENCE)
+    host.call((*K0RDENTD, *load, *proof.absolute().arguments()), patience=_PATIENCE)
     listed = host.call((*K0RDENTD, "store", "ls", "--storage", store)).split()
     tags = [name.partition(":")[2] for name in listed if name.startswith(f"{REPOSITORY}:")]
     version: K0sVersion = choose(tags, None, None, str(bundle))

@@ -76,7 +76,14 @@ _INTERRUPTED = 130
     envvar="K0RDENTD_LOG_LEVEL",
     show_envvar=True,
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="K0RDENTD_LOG_FORMAT",
+    show_envvar=True,
+)
 @click.pass_context
 def root(ctx: click.Context, config_file: Path, debug: bool, log_level: str, log_format: str) -> None:  # noqa: FBT001
     """k0s and k0rdent on machines without internet: load a bundle, serve it, install from it."""
@@ -107,8 +114,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return _USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("k0rdentd: interrupted; run it again to go on", err=True)
-        return _INTERRUPTED
+        return _tell("interrupted; run it again to go on", None, _INTERRUPTED, arguments)
     except Failure as error:
         return _tell(str(error), error, error.exit_code, arguments)
     except Exception as error:  # noqa: BLE001  # the last door: an operator gets a sentence
@@ -118,13 +124,19 @@ def run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _tell(sentence: str, error: Exception, code: int, arguments: list[str]) -> int:
+def _tell(sentence: str, error: Exception | None, code: int, arguments: list[str]) -> int:
+    shown = error if _is_debugging(arguments) else None
+    if _logs_json():
+        import logging  # noqa: PLC0415
+
+        logging.getLogger("k0rdentd").error("%s", sentence, exc_info=shown)
+        return code
     with suppress(OSError):  # the disk below standard error may be what is full
         click.echo(f"k0rdentd: {sentence}", err=True)
-    if _is_debugging(arguments):
+    if shown is not None:
         import traceback  # noqa: PLC0415  # 6 ms that only a failure needs
 
-        traceback.print_exception(error)
+        traceback.print_exception(shown)
     return code
 
 
@@ -132,6 +144,12 @@ def _is_debugging(arguments: list[str]) -> bool:
     """Also where the configuration file says so, which only a log that was set up knows."""
     logging = sys.modules.get("logging")
     return "--debug" in arguments or (logging is not None and logging.getLogger().isEnabledFor(logging.DEBUG))
+
+
+def _logs_json() -> bool:
+    """Whether a log was set up, as JSON: then all of standard error is."""
+    config = sys.modules.get("registry.config")
+    return config is not None and bool(config.is_log_json())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from installer.options import host_options, settings_here
 from installer.settings import Join
 from installer.settings_types import Duration, format_duration
 from installer.site import find_registry, node_address
+from registry.options import verify_options
 from registry.path_name import PathName
+from registry.verification import Verification
 
 _EXECUTABLE = 0o755
 _output = click.option(
@@ -74,6 +76,7 @@ def export_join_config(
     envvar="K0RDENTD_AIRGAP_BUNDLE_PATH",
     help="Take k0s out of this bundle; if left out it is the one of this machine, or else of the registry.",
 )
+@verify_options
 @_overwrite
 @host_options
 @click.pass_context
@@ -81,6 +84,9 @@ def export_worker_artifacts(
     context: click.Context,
     output: Path,
     bundle_path: Path | None,
+    verify: bool | None,  # noqa: FBT001
+    cosign_key: str | None,
+    cosign_signature: Path | None,
     overwrite: bool,  # noqa: FBT001
     host: Host,
 ) -> None:
@@ -88,7 +94,8 @@ def export_worker_artifacts(
     settings = settings_here(context)
     folder = output.absolute()
     registry = find_registry(host, settings, node_address(host, settings))
-    with worker_k0s(host, settings, registry, bundle_path, folder) as k0s:
+    proof = Verification(verify, cosign_key, cosign_signature)
+    with worker_k0s(host, settings, registry, bundle_path, folder, proof) as k0s:
         files = worker_files(settings, registry, k0s.version)
         write_files(host, folder, files, overwrite=overwrite)
         host.write(folder / "k0s", k0s.pieces(), _EXECUTABLE)

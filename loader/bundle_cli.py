@@ -67,7 +67,7 @@ def verify(bundle: Path, cosign_key: str | None, cosign_signature: Path | None) 
         evidence = _evidence(bundle, cosign_key, cosign_signature)
         proof = prove(source, evidence)
     click.echo(f"{printable(str(bundle))}: SHA-256 {proof.file}")
-    click.echo(f"{printable(evidence.key)}: SHA-256 {proof.signer}")
+    click.echo(f"{printable(evidence.shown_key)}: SHA-256 {proof.signer}")
     click.echo(f"{printable(str(evidence.signature))}: OK")
 
 

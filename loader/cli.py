@@ -1,5 +1,6 @@
 """`k0rdentd load`."""
 
+import logging
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ import click
 
 from loader.config import LoadSettings, default_jobs
 from loader.contents import list_members
-from loader.display import display
+from loader.display import FORMS, display
 from loader.errors import LoaderError
 from loader.load_command import LoadCommand, report_option, selection_options
 from loader.pipeline import Load
@@ -29,6 +30,8 @@ from registry.verification import Verification
 _FAILURES_SHOWN = 20
 _BUNDLE = PathName()
 
+_log = logging.getLogger("k0rdentd.load")
+
 
 @click.command(cls=LoadCommand)
 @click.argument("bundle", type=_BUNDLE)
@@ -43,7 +46,7 @@ _BUNDLE = PathName()
     is_flag=True,
     help="Read all of a bundle that an earlier load knows; load even if the disk seems too small.",
 )
-@click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True)
+@click.option("--progress", type=click.Choice(FORMS), default="auto", show_default=True)
 @report_option
 def load(
     bundle: Path,
@@ -72,7 +75,8 @@ def load(
         if dry_run:
             _dry_run(source, selection, report)
         else:
-            evidence = Verification(verify, cosign_key, cosign_signature).evidence(bundle)
+            if evidence := Verification(verify, cosign_key, cosign_signature).evidence(bundle):
+                evidence.require()
             settings = LoadSettings(bundle, storage, jobs, selection, strip_components, force, evidence)
             _load(Load(settings, source, Store.open(storage)), progress, report)
 
@@ -89,11 +93,11 @@ def _load(run: Load, progress: str, report: Path | None) -> None:
             with suppress(Failure):  # a full disk must not hide what went wrong
                 run.report.write(report, outcomes, str(error) or "interrupted")
         raise
-    click.echo(run.report.summary(time.monotonic() - started), err=form == "json")
-    click.echo(_provenance(run.report.origin), err=form == "json")
+    for sentence in (run.report.summary(time.monotonic() - started), _provenance(run.report.origin)):
+        _say(form, sentence, err=form == "json")
     if report is not None:
         run.report.write(report, outcomes)
-    _tell_failures(run.report)
+    _tell_failures(run.report, form)
     run.require_platforms()
     if not run.report.images:
         raise LoaderError(f"nothing in {run.source.shown} is wanted: 'k0rdentd bundle inspect' lists what there is")
@@ -104,10 +108,18 @@ def _follow(run: Load, form: str, certain: list[Outcome]) -> None:
     with display(form, run, click.echo) as show:
         for outcome in run.outcomes():
             while run.notes:
-                click.echo(f"k0rdentd: {run.notes.pop(0)}", err=True)
+                _say(form, run.notes.pop(0), "k0rdentd: ", err=True)
             show(outcome)
             if outcome.status is not Status.READ:
                 certain.append(outcome)
+
+
+def _say(form: str, sentence: str, prefix: str = "", *, err: bool) -> None:
+    """To the log, if that is where the progress goes."""
+    if form == "log":
+        _log.info("%s", sentence)
+    else:
+        click.echo(f"{prefix}{sentence}", err=err)
 
 
 def _provenance(origin: Origin) -> str:
@@ -128,11 +140,11 @@ def _interrupt_on_signals(run: Load) -> None:
         signal.signal(number, interrupt)
 
 
-def _tell_failures(report: Report) -> None:
-    """Once more at the end: on a long load the lines about them are far up."""
+def _tell_failures(report: Report, form: str) -> None:
+    """Once more at the end, but in a log: on a long load the lines about them are far up."""
     if not report.failures:
         return
-    for failure in report.failures[:_FAILURES_SHOWN]:
+    for failure in report.failures[: 0 if form == "log" else _FAILURES_SHOWN]:
         click.echo(f"  {printable(failure.path)}: {printable(failure.error or '')}", err=True)
     raise LoaderError(
         f"{len(report.failures)} of {report.members} members failed, "

@@ -1,6 +1,7 @@
-"""How a running load is shown: a bar on a terminal, a line an image in a log, JSON for machines."""
+"""How a running load is shown: a bar on a terminal, a line an image, lines of the log, JSON for machines."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,18 +13,22 @@ from registry.text import printable
 from registry.units import human, rough_duration
 
 Show = Callable[[Outcome], None]
+FORMS = ("auto", "bar", "plain", "json", "log")
+_log = logging.getLogger("k0rdentd.load")
 _TOO_EARLY = 1.0  # seconds, in which a few small images foretell nothing
 
 
 @contextmanager
 def display(form: str, load: Load, write: Callable[[str], None]) -> Iterator[Show]:
-    """What to call with each outcome; `form` is `bar`, `plain` or `json`, `write` takes a line."""
+    """What to call with each outcome; `form` is one of FORMS but `auto`, `write` takes a line."""
     lines = Lines(load)
     if form == "bar":
         with _bar(lines) as show:
             yield show
     elif form == "json":
         yield lambda outcome: write(lines.json(outcome))
+    elif form == "log":
+        yield lines.log
     else:
         yield lambda outcome: write(lines.plain(outcome))
 
@@ -40,15 +45,31 @@ class Lines:
 
     def plain(self, outcome: Outcome) -> str:
         """`[12/107] loaded capi/k0smotron:v1.10.0 86.0 MB`, and how far the load is."""
-        name = printable(str(outcome.reference or outcome.path))
-        tail = f": {printable(outcome.error or '')}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
-        return f"{self.count(outcome)} {outcome.status.value} {name}{tail} ({_how_far(self.load.pace)})"
+        return self._line(outcome, self._index(outcome))
 
     def json(self, outcome: Outcome) -> str:
         """The same for a machine."""
+        return json.dumps(self._fields(outcome, self._index(outcome)))
+
+    def log(self, outcome: Outcome) -> None:
+        """The line to the log, and for one that is JSON the fields beside it."""
+        index = self._index(outcome)
+        level = logging.ERROR if outcome.status is Status.FAILED else logging.INFO
+        _log.log(level, "%s", self._line(outcome, index), extra={"fields": self._fields(outcome, index)})
+
+    def count(self, outcome: Outcome) -> str:
+        """`[12/107]` for an outcome that is shown now."""
+        return self._place(self._index(outcome))
+
+    def _line(self, outcome: Outcome, index: int) -> str:
+        name = printable(str(outcome.reference or outcome.path))
+        tail = f": {printable(outcome.error or '')}" if outcome.status is Status.FAILED else f" {human(outcome.size)}"
+        return f"{self._place(index)} {outcome.status.value} {name}{tail} ({_how_far(self.load.pace)})"
+
+    def _fields(self, outcome: Outcome, index: int) -> dict[str, object]:
         pace = self.load.pace
         progress = {
-            "index": self._index(outcome),
+            "index": index,
             "total": pace.total,
             "position": pace.position,
             "bundle_size": pace.size,
@@ -57,12 +78,12 @@ class Lines:
             "seconds": round(pace.seconds, 3),
             "seconds_left": None if pace.seconds_left is None else round(pace.seconds_left, 1),
         }
-        return json.dumps(outcome.to_json() | progress)
+        return outcome.to_json() | progress
 
-    def count(self, outcome: Outcome) -> str:
+    def _place(self, index: int) -> str:
         """A compressed tar does not tell how many images are to come: saying a number would be a guess."""
         total = self.load.pace.total
-        return f"[{self._index(outcome)}/{'?' if total is None else total}]"
+        return f"[{index}/{'?' if total is None else total}]"
 
     def _index(self, outcome: Outcome) -> int:
         is_read = outcome.status is Status.READ

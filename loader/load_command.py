@@ -30,7 +30,12 @@ def _prefix(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 _SELECTION_OPTIONS = (
-    click.option("--include", multiple=True, metavar="GLOB", help="Load only what matches, as repository:tag."),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="GLOB",
+        help="Load only what matches, as repository:tag; a --prefix is part of it.",
+    ),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as repository:tag."),
     click.option("--prefix", default="", callback=_prefix, metavar="PATH", help="Put in front of every repository."),
     click.option(

@@ -27,6 +27,7 @@ from registry.units import human
 from registry.verification import Verification
 
 _BUNDLE = PathName()
+_PUSHED = "pushed"
 
 
 @click.command()
@@ -82,7 +83,7 @@ def push(
         outcomes = list(_tell(run.outcomes(work, spool * 1_000_000), told))
     if report is not None:
         told.write(report, outcomes)
-    click.echo(f"{told.summary(time.monotonic() - started)}; {human(run.sent)} sent to {address}")
+    click.echo(f"{told.summary(time.monotonic() - started, _PUSHED)}; {human(run.sent)} sent to {address}")
     _require_success(told)
 
 
@@ -104,6 +105,6 @@ def _require_success(told: Report) -> None:
 
 def _line(outcome: Outcome, report: Report) -> str:
     name = printable(str(outcome.reference or outcome.path))
-    did = "pushed" if outcome.status is Status.LOADED else outcome.status.value
+    did = _PUSHED if outcome.status is Status.LOADED else outcome.status.value
     tail = f": {printable(outcome.error)}" if outcome.error else f" {human(outcome.size)}"
     return f"[{report.members}] {did} {name}{tail}"

@@ -150,9 +150,10 @@ class Report:
         """Those of the bundle that the store now holds."""
         return sum(self.counts[status] for status in _HELD)
 
-    def summary(self, seconds: float) -> str:
-        """One line for an operator."""
-        parts = [f"{count} {status.value}" for status, count in self.counts.items() if count]
+    def summary(self, seconds: float, did: str = Status.LOADED.value) -> str:
+        """One line for an operator; `did` is what became of members that were not there."""
+        names = {status: status.value for status in Status} | {Status.LOADED: did}
+        parts = [f"{count} {names[status]}" for status, count in self.counts.items() if count]
         known = f" ({self.known} of them known from an earlier load)" if self.known else ""
         read = self.bytes - self.known_bytes
         rate = f" ({read / seconds / 1e6:.0f} MB/s)" if read and seconds else ""

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from loader.errors import KeyUnusable
-from registry.verification import is_url
+from registry.verification import is_url, shown_key
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
@@ -34,8 +34,8 @@ class Signer:
         Raises:
             KeyUnusable: there is none.
         """
-        body = _fetch(origin) if is_url(origin) else _read(Path(origin))
-        return cls(_parse(body, origin), origin)
+        body, shown = _fetch(origin) if is_url(origin) else _read(Path(origin)), shown_key(origin)
+        return cls(_parse(body, shown), shown)
 
     @property
     def fingerprint(self) -> str:
@@ -55,12 +55,15 @@ def _fetch(url: str) -> bytes:
     """With the certificates that SSL_CERT_FILE and SSL_CERT_DIR name, and the proxy of the environment."""
     import httpx  # noqa: PLC0415  # 50 ms that a key in a file does not need
 
+    shown = shown_key(url)
     if not url.startswith("https://"):
-        raise KeyUnusable(f"{url}: a key is taken from a file or over https, where nobody can put another in its place")
+        raise KeyUnusable(
+            f"{shown}: a key is taken from a file or over https, where nobody can put another in its place"
+        )
     try:
         with httpx.stream("GET", url, timeout=_SECONDS) as response:
             if response.status_code != httpx.codes.OK:
-                raise KeyUnusable(f"{url} answers {response.status_code}: name a file that holds the public key")
+                raise KeyUnusable(f"{shown} answers {response.status_code}: name a file that holds the public key")
             body = b""
             for chunk in response.iter_bytes():
                 body += chunk
@@ -69,7 +72,7 @@ def _fetch(url: str) -> bytes:
             return body
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, OSError) as error:
         raise KeyUnusable(
-            f"cannot get the public key from {url} ({error}): without a network, name a file that holds it"
+            f"cannot get the public key from {shown} ({error}): without a network, name a file that holds it"
         ) from error
 
 

@@ -16,7 +16,7 @@ from registry.held import without_gone_bundle, without_unproven_bundle
 from registry.oci.errors import Failure
 from registry.options import given_arguments
 from registry.pki.certificates import Certificates
-from registry.program import executable, own_command
+from registry.program import child_command, executable, own_command
 from registry.serving_options import chosen_settings, serving_options
 from registry.storage.roots import is_root, open_root, require_index
 from registry.storage.store import Store
@@ -52,19 +52,28 @@ def registry(log: LogSettings, /, *, print_unit: bool, **options: Any) -> Regist
         arguments = given_arguments(context)
         click.echo(unit(settings, own_command(), arguments, unpacks=executable() is not None), nl=False)
         return None
-    _serve(_checked(settings), context.find_root().command)
+    _serve(_checked(settings), context.find_root())
     return None
 
 
-def _serve(settings: RegistrySettings, root: click.Command) -> None:
+def _serve(settings: RegistrySettings, root: click.Context) -> None:
     if settings.background:
-        click.echo("k0rdentd: going into the background; a systemd unit would restart it and keep its log", err=True)
+        _tell("going into the background; a systemd unit would restart it and keep its log", settings.log)
     from registry.server.application import RegistryServer  # noqa: PLC0415  # gunicorn, after the checks
 
-    server = RegistryServer(settings, partial(_read_again, root, sys.argv[1:]))
+    command = [*child_command(), *given_arguments(root)]
+    server = RegistryServer(settings, partial(_read_again, root.command, sys.argv[1:]), command)
     if server.certificates is not None:
-        click.echo(f"k0rdentd: {_trust(server.certificates)}", err=True)
+        _tell(_trust(server.certificates), settings.log)
     server.run()
+
+
+def _tell(sentence: str, log: LogSettings) -> None:
+    """At every level of the log, and in its form where machines read it."""
+    if log.form == "json":
+        _log.log(max(logging.INFO, _log.getEffectiveLevel()), "%s", sentence)
+    else:
+        click.echo(f"k0rdentd: {sentence}", err=True)
 
 
 def _read_again(root: click.Command, arguments: list[str]) -> RegistrySettings:
@@ -120,8 +129,6 @@ def _checked(settings: RegistrySettings) -> RegistrySettings:
 def _check_users(settings: RegistrySettings) -> None:
     if settings.htpasswd is not None:
         Passwords(settings.htpasswd)
-    elif "authenticated" in (settings.push, settings.pull):
-        raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
 
 
 def _check_pid_file(path: Path | None) -> None:

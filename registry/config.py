@@ -1,5 +1,6 @@
 """The registry's settings: read once, from options or from the environment, into frozen types."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from registry.oci.errors import Failure
-from registry.pki.names import SubjectName, parse_names
+from registry.pki.names import SubjectName
 from registry.verification import Verification
 
 DEFAULT_PORT = 5000
@@ -83,31 +84,14 @@ class TlsSettings:
         """
         return cls(mode, plain_http=plain_http or ("any" if mode == "off" else "loopback"), **others)
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """From K0RDENTD_REGISTRY_TLS and its like.
-
-        Raises:
-            SettingInvalid, HostNameInvalid: a value cannot be used.
-        """
-
-        def path(name: str) -> Path | None:
-            text = environment.get(name)
-            return Path(text) if text else None
-
-        return cls.choose(
-            environment.get("K0RDENTD_REGISTRY_TLS") or "auto",
-            environment.get("K0RDENTD_REGISTRY_PLAIN_HTTP"),
-            cert=path("K0RDENTD_REGISTRY_TLS_CERT"),
-            key=path("K0RDENTD_REGISTRY_TLS_KEY"),
-            sans=parse_names(environment.get("K0RDENTD_REGISTRY_TLS_SAN", "")),
-            client_ca=path("K0RDENTD_REGISTRY_TLS_CLIENT_CA"),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """What `k0rdentd registry` was told."""
+    """What `k0rdentd registry` was told.
+
+    Raises:
+        SettingInvalid: it asks for users, and there are none.
+    """
 
     storage: tuple[Path, ...] = (DEFAULT_STORAGE,)
     host: str = DEFAULT_HOST
@@ -126,18 +110,9 @@ class RegistrySettings:
     pid_file: Path | None = None
     verification: Verification = field(default_factory=Verification)
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """For `gunicorn 'registry.wsgi:app()'`."""
-        storage = environment.get("K0RDENTD_REGISTRY_STORAGE")
-        bundle = environment.get("K0RDENTD_AIRGAP_BUNDLE_PATH")
-        files = environment.get("K0RDENTD_REGISTRY_FILES")
-        return cls(
-            storage=(Path(storage),) if storage else (DEFAULT_STORAGE,),
-            bundle=Path(bundle) if bundle else None,
-            tls=TlsSettings.from_environment(environment),
-            files=Path(files) if files else None,
-        )
+    def __post_init__(self) -> None:
+        if self.htpasswd is None and "authenticated" in (self.push, self.pull):
+            raise SettingInvalid("'authenticated' needs users: name a file of them with --htpasswd")
 
 
 def _require_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
@@ -175,3 +150,10 @@ def logging_config(settings: LogSettings, handler: str = "logging.StreamHandler"
             "httpx": {"level": "WARNING"},  # a line a request would drown the ones that count
         },
     }
+
+
+def is_log_json() -> bool:
+    """Whether `logging_config` was asked for JSON, and its log is in force."""
+    from registry.logs import JsonFormatter  # noqa: PLC0415  # few commands log, and few of those JSON
+
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)

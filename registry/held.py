@@ -37,7 +37,8 @@ def without_unproven_bundle(settings: RegistrySettings) -> RegistrySettings:
     if settings.bundle is None:
         return settings
     try:
-        settings.verification.evidence(settings.bundle)
+        if evidence := settings.verification.evidence(settings.bundle):
+            evidence.require()
     except EvidenceMissing as error:
         return _without(settings.bundle, settings, error)
     return settings

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from registry.variables import name_variables
+
 _WHOLE = 1000
 
 
@@ -15,6 +17,8 @@ class LazyGroup(click.Group):
     def __init__(self, *arguments: Any, lazy: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._lazy = lazy or {}
+        self.path: tuple[str, ...] = ()
+        """The words that lead here, which the root of all commands gives to those below it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._lazy})
@@ -25,7 +29,7 @@ class LazyGroup(click.Group):
         module, _, name = self._lazy[cmd_name].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
-        _show_environment(command)
+        _name_variables(command, (*self.path, cmd_name))
         return command
 
     def resolve_command(
@@ -46,10 +50,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, each.get_short_help_str(limit=_WHOLE)) for name, each in found if each])
 
 
-def _show_environment(command: click.Command) -> None:
-    """Have the help tell the environment variable of each option that has one."""
-    for option in command.params:
-        if isinstance(option, click.Option):
-            option.show_envvar = True
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        _show_environment(below)
+def _name_variables(command: click.Command, path: tuple[str, ...]) -> None:
+    name_variables(command, path)
+    if isinstance(command, LazyGroup):
+        command.path = path
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        _name_variables(below, (*path, name))

@@ -72,10 +72,9 @@ class UnhurriedHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            if self._lost and self._write(b"k0rdentd: %d lines of this log were lost: nobody read it\n" % self._lost):
+            if self._lost and self._write(self._line(_loss(self._lost))):
                 self._lost = 0
-            if self._lost or not self._write(line):
+            if self._lost or not self._write(self._line(record)):
                 self._lost += 1
         except Exception:  # noqa: BLE001  # as in logging's own handlers: a log must not be what fails
             self.handleError(record)
@@ -86,6 +85,9 @@ class UnhurriedHandler(logging.Handler):
             self._is_own = False
             self._file = STDERR
         super().close()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
 
     def _write(self, line: bytes) -> bool:
         """Whether all of it was taken."""
@@ -109,6 +111,11 @@ class UnhurriedHandler(logging.Handler):
         waiting = select.poll()
         waiting.register(self._file, select.POLLOUT)
         return bool(waiting.poll(milliseconds))
+
+
+def _loss(count: int) -> logging.LogRecord:
+    message = "%d lines of this log were lost: nobody read it"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, (count,), None)
 
 
 def _open_anew(file: int) -> tuple[int, bool]:

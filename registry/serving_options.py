@@ -14,11 +14,13 @@ from registry.config import (
     Limits,
     LogSettings,
     RegistrySettings,
+    SettingInvalid,
     TlsSettings,
     default_workers,
 )
 from registry.options import Command, storage_option, tls_options, verify_options
 from registry.path_name import PathName
+from registry.variables import name_variables
 from registry.verification import Verification
 
 _LIMITS: Final = Limits()
@@ -125,6 +127,21 @@ def serving_options(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def settings_from_environment() -> RegistrySettings:
+    """What the environment variables of `k0rdentd registry` say, for a gunicorn of one's own.
+
+    Raises:
+        SettingInvalid: a value cannot be used, or they do not go together.
+    """
+    command = serving_options(click.Command("registry"))
+    name_variables(command, ("registry",))
+    try:
+        given = command.make_context("registry", []).params
+    except click.ClickException as error:
+        raise SettingInvalid(error.format_message()) from error
+    return chosen_settings(LogSettings(), given)
 
 
 def chosen_settings(log: LogSettings, given: Mapping[str, Any]) -> RegistrySettings:

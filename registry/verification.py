@@ -13,6 +13,8 @@ VENDOR_KEY = "https://get.mirantis.com/k0rdent-enterprise/cosign.pub"
 _SUFFIXES = (".sig", ".sigstore.json")
 # A bundle in pieces is signed as one.
 _PIECE = re.compile(r"(.+\.(?:tar\.gz|tgz|tar\.zst|tar))[.-](?:part[._-]?)?(?!gz$|zst$)(?:\d{1,5}|[a-z]{2,5})")
+_USER = re.compile(r"(?<=:)//[^/?#]*@")
+_KEY_LIMIT = 64 * 1024
 _WAIVE = "load it unverified with --no-verify"
 
 
@@ -33,6 +35,21 @@ class Evidence:
 
     key: str
     signature: Path
+
+    @property
+    def shown_key(self) -> str:
+        """The key's place, for everybody to read."""
+        return shown_key(self.key)
+
+    def require(self) -> None:
+        """Know of a mistyped name before anything is read or started.
+
+        Raises:
+            EvidenceMissing: one of the files cannot be read, or the key's holds none.
+        """
+        _read("signature", self.signature)
+        if not is_url(self.key) and b"-----BEGIN " not in _read("public key", Path(self.key)):
+            raise EvidenceMissing(f"{self.key} is no public key in PEM ('-----BEGIN PUBLIC KEY-----')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,19 @@ class Verification:
 def is_url(key: str) -> bool:
     """Whether a key lies elsewhere than in a file."""
     return "://" in key
+
+
+def shown_key(key: str) -> str:
+    """Where a key is, without the user and password that a URL may name."""
+    return _USER.sub("//", key) if is_url(key) else key
+
+
+def _read(what: str, path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_KEY_LIMIT)
+    except OSError as error:
+        raise EvidenceMissing(f"cannot read the {what} {path}: {error.strerror}: name another file") from error
 
 
 def _beside(bundle: Path) -> Path | None:

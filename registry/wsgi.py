@@ -1,6 +1,5 @@
 """The WSGI entry point, for `gunicorn -c config/gunicorn.conf.py 'registry.wsgi:app()'` and for our own server."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from registry.api.passwords import Passwords
 from registry.api.tokens import Tokens, open_key
 from registry.config import RegistrySettings
 from registry.pki.certificates import Certificates
+from registry.serving_options import settings_from_environment
 from registry.storage.store import Store
 from registry.text import spelled
 
@@ -38,7 +38,7 @@ def open_store(settings: RegistrySettings) -> Store:
 
 def app() -> RegistryApp:
     """The application with settings from the environment."""
-    settings = RegistrySettings.from_environment(os.environ)
+    settings = settings_from_environment()
     store = open_store(settings)
     return open_app(settings, store, Certificates.open(settings.tls, settings.storage))
 

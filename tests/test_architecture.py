@@ -44,6 +44,7 @@ ALLOWED = {
     ),
     "installer": (
         *("registry.oci", "registry.config", "registry.lazy_group", "registry.path_name", "registry.program"),
+        "registry.options",
         *("loader.errors", "loader.signature", "registry.verification"),  # of the executable itself
     ),
     # Not part of the product: it builds the executables.

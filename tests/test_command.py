@@ -12,6 +12,7 @@ import pytest
 
 from bench.layout import oci_archive
 from tests.conftest import COMMAND, free_port, k0rdentd, serving
+from tests.faults.processes import wait_until
 from tests.images import small_image, write_tar
 
 
@@ -220,6 +221,7 @@ def test_a_bundle_that_fails_leaves_the_registry_serving_and_not_ready(tmp_path:
         assert httpx.get(f"{server.url}/v2/").status_code == 200
         answer = httpx.get(f"{server.url}/readyz")
         assert (answer.status_code, "bad.tar" in answer.text) == (503, True)
+        wait_until(lambda: "the log says why" in httpx.get(f"{server.url}/readyz").text, "nobody is told where to look")
 
 
 def test_background_detaches_warns_and_serves(tmp_path: Path, bundle_file: Path) -> None:

@@ -34,9 +34,16 @@ def enter(client: httpx.Client, access: Access) -> str | None:
         else:
             found = login.header
     except (httpx.HTTPError, Failure) as error:
-        raise BenchFailed(f"{client.base_url} does not let us in: {error}") from error
+        raise BenchFailed(f"{client.base_url} does not let us in: {reason(error)}") from error
     client.headers["Authorization"] = found
     return found
+
+
+def reason(error: Exception) -> str:
+    """In one line: httpx tells of a page on the internet too."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.request.url} answers {error.response.status_code}"
+    return str(error)
 
 
 def _token(client: httpx.Client, challenge: Challenge, login: Login | None, *, insecure: bool) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from bench.errors import BenchFailed
+from bench.site.entry import reason
 from bench.traffic.endpoint import ACCEPT
 from bench.traffic.script import Platform, Wanted, blobs, chosen
 
@@ -23,7 +24,7 @@ class Survey:
     blobs: Mapping[str, int]
     """Sizes, by digest: a node takes each of them once."""
     passed_over: int
-    """Names with nothing for the platform."""
+    """Names with nothing for the platform, or whose manifest is not there."""
 
     @property
     def bytes(self) -> int:
@@ -52,7 +53,7 @@ def survey(client: httpx.Client, platform: Platform, share: float) -> Survey:
                 found.update(content)
             time.sleep((time.monotonic() - began) * (1 / share - 1))
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise BenchFailed(f"{client.base_url} cannot be surveyed: {error}") from error
+        raise BenchFailed(f"{client.base_url} cannot be surveyed: {reason(error)}") from error
     if not images:
         raise BenchFailed(f"{client.base_url} has nothing for {'/'.join(platform)}: load a bundle, or say --platform")
     return Survey(tuple(images), found, passed_over)
@@ -75,18 +76,21 @@ def _listed(client: httpx.Client, path: str, field: str) -> Iterator[str]:
 
 def _content(client: httpx.Client, wanted: Wanted, platform: Platform) -> Mapping[str, int] | None:
     document = _manifest(client, wanted, wanted.tag)
-    if "manifests" in document:
+    if document is not None and "manifests" in document:
         try:
             child = chosen(document, wanted, platform)
         except BenchFailed:
             return None
         document = _manifest(client, wanted, child)
-    return dict(blobs(document)) or None
+    return None if document is None else dict(blobs(document)) or None
 
 
-def _manifest(client: httpx.Client, wanted: Wanted, name: str) -> Mapping[str, object]:
-    answer = client.get(f"/v2/{wanted.repository}/manifests/{name}", headers={"Accept": ACCEPT}).raise_for_status()
-    document = answer.json()
+def _manifest(client: httpx.Client, wanted: Wanted, name: str) -> Mapping[str, object] | None:
+    """None where it is gone, or was never there: an index may name more than a registry has."""
+    answer = client.get(f"/v2/{wanted.repository}/manifests/{name}", headers={"Accept": ACCEPT})
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    document = answer.raise_for_status().json()
     if not isinstance(document, dict):
         raise BenchFailed(f"{wanted.repository}:{name} is no manifest")
     return document

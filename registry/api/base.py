@@ -1,4 +1,4 @@
-"""`/v2/` itself (end-1), and what several resources share: conditional answers and paging."""
+"""`/v2/` itself (end-1), and what listings share: paging."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ import orjson
 from registry.api.upstream import upstream
 from registry.oci.errors import Unsupported
 
-_PAGE_SIZE = re.compile(r"[0-9]{1,9}")
+_PAGE_SIZE = re.compile(r"[0-9]{1,19}")
+_LARGEST_PAGE = 10**9  # clients that want everything ask for the largest number that they know
 
 
 class Base:
@@ -22,19 +23,6 @@ class Base:
         resp.data = b"{}"
 
     on_head = on_get
-
-
-def etags(header: str | None) -> frozenset[str] | None:
-    """The entity tags of a conditional header, without quotes and weakness; `*` stays (RFC 9110 section 13.1)."""
-    if header is None:
-        return None
-    return frozenset(tag.strip().removeprefix("W/").strip('"') for tag in header.split(","))
-
-
-def is_match(header: str | None, digest: str) -> bool:
-    """Whether an If-None-Match header names what the client would get."""
-    names = etags(header)
-    return names is not None and not names.isdisjoint(("*", digest))
 
 
 def upstream_query(req: falcon.Request) -> dict[str, str]:
@@ -54,7 +42,7 @@ def page_size(req: falcon.Request) -> int | None:
         return None
     if not _PAGE_SIZE.fullmatch(text):
         raise Unsupported(f"n={text[:20]!r} is not a number of entries")
-    return int(text)
+    return min(int(text), _LARGEST_PAGE)
 
 
 def answer_page(

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import falcon
 
-from registry.api.base import is_match
+from registry.api.conditions import condition, is_known, require_match
 from registry.api.ranges import ByteRange, parse_range
 from registry.api.upstream import other_name
 from registry.oci.digest import Digest
@@ -38,7 +38,7 @@ class Blob:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, digest: Digest) -> None:
         """From this repository alone (end-10)."""
-        self._store.delete_blob(name, digest)
+        self._store.delete_blob(name, digest, condition(req))
         resp.status = falcon.HTTP_202
 
     def _find(self, req: falcon.Request, name: RepositoryName, digest: Digest) -> StoredBlob:
@@ -69,6 +69,7 @@ class Blob:
 def _describe(req: falcon.Request, resp: falcon.Response, blob: StoredBlob) -> bool:
     """The headers of every answer; True where a 304 is all that the client needs."""
     digest = str(blob.digest)
+    require_match(req, digest)
     etag = f'"{digest}"'
     resp.content_type = OCTET_STREAM
     resp.set_headers(
@@ -79,7 +80,7 @@ def _describe(req: falcon.Request, resp: falcon.Response, blob: StoredBlob) -> b
             ("Cache-Control", "max-age=31536000, immutable"),
         )
     )
-    if not is_match(req.get_header("If-None-Match"), digest):
+    if not is_known(req, digest):
         return False
     resp.status = falcon.HTTP_304
     return True

@@ -18,6 +18,8 @@ from registry.oci.errors import (
 )
 from registry.storage.errors import StorageError, StorageFull
 
+_OF_CONTENT = ("Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "ETag", "Last-Modified")
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,14 @@ def document(code: str, message: str, detail: str) -> bytes:
     return orjson.dumps({"errors": [error]})
 
 
+def _take_back(resp: falcon.Response) -> None:
+    """What a resource said of content is not true of an error, which a cache would keep for a year."""
+    for name in _OF_CONTENT:
+        resp.delete_header(name)
+
+
 def _refused(req: falcon.Request, resp: falcon.Response, error: OCIError, params: dict[str, Any]) -> None:
+    _take_back(resp)
     resp.status = error.status
     resp.content_type = falcon.MEDIA_JSON
     resp.data = document(error.code, error.message, error.detail)
@@ -66,6 +75,7 @@ def _http(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, p
 
 def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, params: dict[str, Any]) -> None:
     _log.error("%s %r: %s", req.method, req.path, error)  # %r: a path may hold line breaks
+    _take_back(resp)
     resp.status = falcon.HTTP_507 if isinstance(error, StorageFull) else falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "the registry's storage failed; its log says how\n"
@@ -75,6 +85,7 @@ def _storage(req: falcon.Request, resp: falcon.Response, error: StorageError, pa
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     """A fault of ours: the log gets the traceback, the client none of it."""
     _log.exception("%s %r", req.method, req.path, exc_info=error)
+    _take_back(resp)
     resp.status = falcon.HTTP_500
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = "internal error; the registry's log says more\n"

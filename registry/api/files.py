@@ -8,7 +8,7 @@ from typing import BinaryIO
 import falcon
 import orjson
 
-from registry.api.base import is_match
+from registry.api.conditions import is_known, require_match
 from registry.api.ranges import ByteRange, parse_range
 from registry.oci.mediatype import OCTET_STREAM
 from registry.storage.binaries import Binaries
@@ -99,6 +99,7 @@ class File:
 def _describe(req: falcon.Request, resp: falcon.Response, facts: os.stat_result) -> bool:
     """The headers of every answer; True where a 304 is all that the client needs (RFC 9110 section 13.2.2)."""
     etag = _etag(facts)
+    require_match(req, etag)
     resp.content_type = OCTET_STREAM
     resp.set_headers(
         (
@@ -107,9 +108,8 @@ def _describe(req: falcon.Request, resp: falcon.Response, facts: os.stat_result)
             ("Accept-Ranges", "bytes"),
         )
     )
-    known = req.get_header("If-None-Match")
-    if known is not None:
-        unchanged = is_match(known, etag)
+    if req.get_header("If-None-Match") is not None:
+        unchanged = is_known(req, etag)
     else:
         since = _date(req.get_header("If-Modified-Since"))
         unchanged = since is not None and int(facts.st_mtime) <= since.timestamp()

@@ -2,9 +2,16 @@
 
 import falcon
 
-from registry.storage.loads import has_completed_load, load_state
-from registry.storage.locks import is_held
+from registry.storage.loads import has_completed_load, load_phase, load_state
 from registry.storage.store import Store
+
+# The log has the names and reasons, which are not for everybody.
+_LACKING = {
+    "failed": "not all of it could be loaded; the log names what is missing, and 'k0rdentd load' goes on with it",
+    "interrupted": "its load was interrupted; the log says why, and 'k0rdentd load' goes on with it",
+    "killed": "its load was killed; 'k0rdentd load' goes on with it",
+    "refused": "nothing of it is served, for its signature was refused",
+}
 
 
 class Live:
@@ -43,8 +50,7 @@ class Ready:
             was_loaded = has_completed_load(snapshot, self._bundle)
         if state is None:
             return f"{self._bundle} is not loaded yet"
-        if state["state"] == "loaded" or (state["state"] == "refused" and was_loaded):
+        phase = load_phase(state, self._store.layout)
+        if phase == "loaded" or (phase == "refused" and was_loaded):
             return None
-        if state["state"] == "loading" and not is_held(self._store.layout.load_lock):
-            return f"{self._bundle}: its load was killed; 'k0rdentd load' goes on with it"
-        return f"{self._bundle}: {state['state']}"
+        return f"{self._bundle}: {_LACKING.get(phase, phase)}"

@@ -4,15 +4,14 @@ from contextlib import suppress
 
 import falcon
 
-from registry.api.base import etags, is_match
 from registry.api.bodies import read_limited
+from registry.api.conditions import condition, is_known, require_match
 from registry.api.missing import Missing
 from registry.api.upstream import other_name, upstream
 from registry.oci import manifest as oci
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, ManifestUnknown
 from registry.oci.reference import RepositoryName, Tag, TagOrDigest
-from registry.storage.condition import Condition
 from registry.storage.history import Cause
 from registry.storage.index import StoredManifest
 from registry.storage.misses import Wanted
@@ -31,10 +30,11 @@ class Manifest:
         """Served whatever Accept says: another type would be another digest, and a refusal helps no client."""
         manifest = self._find(req, name, reference)
         digest = str(manifest.digest)
+        require_match(req, digest)
         etag = f'"{digest}"'
         resp.content_type = manifest.media_type
         resp.set_headers((("Docker-Content-Digest", digest), ("ETag", etag)))
-        if is_match(req.get_header("If-None-Match"), digest):
+        if is_known(req, digest):
             resp.status = falcon.HTTP_304
         else:
             resp.data = manifest.body
@@ -49,7 +49,7 @@ class Manifest:
             raise DigestInvalid(f"the manifest hashes to {digest}, not to {reference}")
         manifest = oci.Manifest.parse(body, _media_type(req))
         tags = [reference] if isinstance(reference, Tag) else _asked_tags(req)
-        self._store.put_manifest(name, digest, manifest, tags, _condition(req), _cause(req))
+        self._store.put_manifest(name, digest, manifest, tags, condition(req), _cause(req))
         resp.status = falcon.HTTP_201
         resp.set_headers({"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": str(digest)})
         if isinstance(reference, Digest) and tags:
@@ -61,7 +61,7 @@ class Manifest:
         self, req: falcon.Request, resp: falcon.Response, name: RepositoryName, reference: TagOrDigest
     ) -> None:
         """A tag alone, or a manifest with all its tags."""
-        self._store.delete_manifest(name, reference, _cause(req))
+        self._store.delete_manifest(name, reference, _cause(req), condition(req))
         resp.status = falcon.HTTP_202
 
     def _find(self, req: falcon.Request, name: RepositoryName, reference: TagOrDigest) -> StoredManifest:
@@ -79,11 +79,6 @@ class Manifest:
 def _media_type(req: falcon.Request) -> str | None:
     """Without parameters, which the specification says to ignore."""
     return (req.content_type or "").partition(";")[0].strip() or None
-
-
-def _condition(req: falcon.Request) -> Condition:
-    """Our ETags are the digests in quotes, always strong."""
-    return Condition(etags(req.get_header("If-Match")), etags(req.get_header("If-None-Match")))
 
 
 def _cause(req: falcon.Request) -> Cause:

@@ -97,7 +97,10 @@ def _read(path: Path) -> dict[str, bytes]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise PasswordsInvalid(f"cannot read the htpasswd file {path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise PasswordsInvalid(
+            f"cannot read the htpasswd file {path}: {reason}; make it with: htpasswd -B -c {path} USER"
+        ) from error
     users = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):

@@ -37,15 +37,6 @@ def parse_name(text: str) -> SubjectName:
     return DnsName(name)
 
 
-def parse_names(text: str) -> tuple[SubjectName, ...]:
-    """Names with commas or spaces between, as in an environment variable.
-
-    Raises:
-        HostNameInvalid: one is neither a DNS name nor an address.
-    """
-    return tuple(parse_name(part) for part in re.split(r"[\s,]+", text) if part)
-
-
 def machine_names(hosts: Path = _HOSTS, resolver: Path = _RESOLVER) -> frozenset[SubjectName]:
     """Every name and address under which this machine may be asked for.
 

@@ -1,6 +1,7 @@
 """The operator's own certificate and key: checked, served, and never written."""
 
 import logging
+import stat
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -35,12 +36,14 @@ class ProvidedFiles:
         return None
 
     def establish(self, now: datetime) -> None:
-        """Nothing is made here.
+        """Nothing is made here; a key that anybody can read is told.
 
         Raises:
             CertificateInvalid: the files cannot be served with.
         """
         self.renew(now)
+        if self._key.stat().st_mode & stat.S_IROTH:
+            _log.warning("everybody on this machine can read the key %s: chmod 600 it", self._key)
 
     def renew(self, now: datetime) -> None:
         """Renewing is the operator's: warn once when it is time.

@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from registry.api.app import RegistryApp
 from registry.config import RegistrySettings, logging_config
 from registry.oci.errors import Failure
 from registry.pki.certificates import Certificates
-from registry.program import child_command
 from registry.server.arbiter import RegistryArbiter
 from registry.server.counters import SLOTS, Counters, Tally
 from registry.server.housekeeping import start_housekeeping
@@ -44,10 +43,13 @@ _log = logging.getLogger(__name__)
 class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
     """The registry as a gunicorn application."""
 
-    def __init__(self, settings: RegistrySettings, read_settings: Callable[[], RegistrySettings]) -> None:
-        """`read_settings` is asked for what the settings have become, at every reload."""
+    def __init__(
+        self, settings: RegistrySettings, read_settings: Callable[[], RegistrySettings], command: Sequence[str]
+    ) -> None:
+        """`read_settings` is asked for what the settings have become, at every reload; `command` is k0rdentd."""
         self._settings = settings
         self._read_settings = read_settings
+        self._command = command
         self.certificates = Certificates.open(settings.tls, settings.storage)
         self.counters = Counters()
         self._started = time.time()
@@ -115,7 +117,7 @@ class RegistryServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
     def _start_loader(self, arbiter: RegistryArbiter) -> None:
         """The loader is a program of its own: it may be killed and started again while this one serves."""
         if self._settings.bundle is not None:
-            arbiter.loader = subprocess.Popen([*child_command(), "load", *load_arguments(self._settings)])
+            arbiter.loader = subprocess.Popen([*self._command, "load", *load_arguments(self._settings)])
             os.setpriority(os.PRIO_PROCESS, arbiter.loader.pid, _NICENESS)  # pulls come first
 
     def _give_slot(self, arbiter: RegistryArbiter, worker: Any) -> None:
@@ -170,7 +172,7 @@ def gunicorn_options(settings: RegistrySettings) -> dict[str, Any]:
 
 def load_arguments(settings: RegistrySettings) -> list[str]:
     """The arguments of `k0rdentd load` that load the daemon's bundle into its store."""
-    arguments = [str(settings.bundle), "--progress", "plain", *settings.verification.arguments()]
+    arguments = [str(settings.bundle), "--progress", "log", *settings.verification.arguments()]
     for root in settings.storage:
         arguments += ["--storage", str(root)]
     return arguments

@@ -190,7 +190,8 @@ class Loop(Worker):  # type: ignore[misc]  # gunicorn is not typed
     def _accept(self, listener: Any) -> None:
         try:
             sock, client = listener.sock.accept()
-            connection = Connection(sock, client[:2], time.monotonic() + self.idle_seconds)
+            address = _usual(client[0]), client[1]
+            connection = Connection(sock, address, time.monotonic() + self.idle_seconds)
         except OSError as error:  # another worker has it, or it is gone
             if error.errno in _FULL:  # epoll would tell of it again at once, and for as long as it lasts
                 _log.warning("no connection is accepted for a moment: %s", error)
@@ -274,3 +275,9 @@ def _room(wanted: int, files: int) -> int:
 def _drain(file: int) -> None:
     with suppress(BlockingIOError):
         os.read(file, 4096)
+
+
+def _usual(address: str) -> str:
+    """An IPv4 client of a socket that listens on IPv6 too is told by its own address."""
+    rest = address.removeprefix("::ffff:")
+    return address if ":" in rest else rest

@@ -13,12 +13,13 @@ from registry.pki.certificates import Certificates
 from registry.server.counters import SECONDS, Event, Gauge, Sums
 from registry.storage.care import Run, last_runs
 from registry.storage.errors import StorageError
-from registry.storage.loads import load_states
+from registry.storage.layout import Layout
+from registry.storage.loads import load_phase, load_states
 from registry.storage.store import Store
 
 # Adding up the sizes of a million blobs takes a second: no more than a hundredth of the time goes there.
 _LEAST_AGE, _AGE_BY_COST = 5.0, 100.0
-_LOAD_STATES = ("loading", "loaded", "failed", "interrupted")
+_LOAD_STATES = ("loading", "loaded", "failed", "interrupted", "killed", "refused")
 _TABLES = {
     "blobs": "Blobs in the store.",
     "manifests": "Manifests in the store.",
@@ -144,16 +145,17 @@ def _store_families(store: Store) -> tuple[Family, ...]:
         _single(name, "gauge", text, 1),
         *(_single(f"k0rdentd_store_{table}", "gauge", _TABLES[table], count) for table, count in counts.items()),
         _single("k0rdentd_store_blob_bytes", "gauge", "The sizes of all blobs together.", size),
-        *_loads(loads),
+        *_loads(loads, store.layout),
         *_care(runs),
     )
 
 
-def _loads(loads: Iterable[Mapping[str, object]]) -> Iterator[Family]:
+def _loads(loads: Iterable[Mapping[str, object]], layout: Layout) -> Iterator[Family]:
     states, counts = [], []
     for load in loads:
         bundle = {"bundle": str(load["bundle"])}
-        states += [(bundle | {"state": state}, float(load["state"] == state)) for state in _LOAD_STATES]
+        phase = load_phase(load, layout)
+        states += [(bundle | {"state": state}, float(phase == state)) for state in _LOAD_STATES]
         counts.append((bundle, load))
     yield Family("k0rdentd_load_state", "gauge", "1 for the state that the last load is in.", tuple(states))
     for name, key, text in (

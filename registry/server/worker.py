@@ -42,6 +42,7 @@ _PINGS = frozenset(("/v2/", "/v2", "/healthz", "/readyz"))
 _ONE_THING = re.compile(r"^/v2/.+/(?:manifests|blobs)/[^/%]+$")
 
 _SPEAK_TLS = ParseException("this port speaks HTTPS; --plain-http of the registry says who may use HTTP")
+_NOT_FOR_YOU = ParseException("this port is for the registry's own machine; --plain-http says who else may use it")
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class RegistryWorker(Loop):
         if speaks_tls and self._transport.certificates is not None:
             connection.start_tls(self._transport.certificates.context())
         elif not self._transport.takes_plain(connection.client[0]):
-            self._refuse(connection, _SPEAK_TLS)
+            self._refuse(connection, _NOT_FOR_YOU if self._transport.certificates is None else _SPEAK_TLS)
             return False
         return True
 

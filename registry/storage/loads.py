@@ -1,6 +1,6 @@
 """Loads of bundles, as the store sees them: one at a time, its files below `uploads/`, and how each one stands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from registry.storage.blobs import BlobStore, StoredBlob
 from registry.storage.errors import BlobGone, StorageBusy
 from registry.storage.index import Change, Index, Snapshot
 from registry.storage.layout import Layout
-from registry.storage.locks import locked
+from registry.storage.locks import is_held, locked
 from registry.storage.naming import name_blob
 from registry.storage.uploads import LOAD_PREFIX
 
@@ -41,6 +41,12 @@ def put_load_state(change: Change, bundle: str, state: dict[str, object]) -> Non
     shown = bundle.encode(errors="backslashreplace").decode()  # a path may have bytes that are no UTF-8
     completed = state.get("state") == "loaded" or has_completed_load(change, bundle)
     change.rows.put(_TABLE, keys.text_key(bundle), orjson.dumps(state | {"bundle": shown, "completed": completed}))
+
+
+def load_phase(state: Mapping[str, object], layout: Layout) -> str:
+    """`loading`, `loaded`, `failed`, `interrupted` or `refused`; what was killed could not say so itself: `killed`."""
+    phase = str(state["state"])
+    return "killed" if phase == "loading" and not is_held(layout.load_lock) else phase
 
 
 class Loads:

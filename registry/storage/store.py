@@ -257,30 +257,40 @@ class Store:
                 return True
             return False
 
-    def delete_manifest(self, name: RepositoryName, reference: TagOrDigest, cause: Cause = UNTOLD) -> None:
+    def delete_manifest(
+        self,
+        name: RepositoryName,
+        reference: TagOrDigest,
+        cause: Cause = UNTOLD,
+        condition: Condition = UNCONDITIONAL,
+    ) -> None:
         """Take away a tag alone, or a manifest with every tag on it.
 
         Raises:
             ManifestUnknown: the repository has none there.
+            PreconditionFailed: `condition` does not hold for what is there.
         """
         with self._index.change(cause) as change:
+            present = change.tagged(name, reference) if isinstance(reference, Tag) else reference
             if isinstance(reference, Tag):
                 found = change.delete_tag(name, reference)
             else:
                 found = change.delete_manifest(name, reference)
-        if not found:
-            raise ManifestUnknown(f"{name} has no {reference}")
+            if not found:
+                raise ManifestUnknown(f"{name} has no {reference}")
+            condition.require(present)
 
-    def delete_blob(self, name: RepositoryName, digest: Digest) -> None:
+    def delete_blob(self, name: RepositoryName, digest: Digest, condition: Condition = UNCONDITIONAL) -> None:
         """Let a repository see a blob no longer; its bytes stay until gc finds that nobody does.
 
         Raises:
             BlobUnknown: it saw none.
+            PreconditionFailed: `condition` does not hold for it.
         """
         with self._index.change() as change:
-            found = change.unlink_blob(name, digest)
-        if not found:
-            raise BlobUnknown(f"{name} has no {digest}")
+            if not change.unlink_blob(name, digest):
+                raise BlobUnknown(f"{name} has no {digest}")
+            condition.require(digest)
 
     @contextmanager
     def housekeeping(self) -> Iterator[bool]:

@@ -24,6 +24,8 @@ def test_a_killed_load_is_told_and_another_one_makes_ready(tmp_path: Path) -> No
         for each in children(server.process.pid) - set(server.workers):
             os.kill(each, signal.SIGKILL)
         wait_until(lambda: "its load was killed; 'k0rdentd load' goes on with it" in readiness(server), "not told")
+        shown = httpx.get(f"{server.url}/metrics").text
+        assert f'k0rdentd_load_state{{bundle="{bundle}",state="killed"}} 1' in shown
         assert "the load of the bundle was killed (SIGKILL)" in server.log.read_text()
         assert k0rdentd("load", bundle, "-s", root).returncode == 0
         assert readiness(server) == "ready\n"

@@ -24,6 +24,7 @@ from installer.remote import Remote
 from installer.settings_types import K0sVersion
 from registry.storage.layout import Layout
 from registry.storage.store import Store
+from registry.verification import Verification
 from tests.conftest import Server, serving
 from tests.images import publish, write_tar
 
@@ -103,7 +104,7 @@ def test_a_bundle_gives_its_k0s_without_a_registry(tmp_path: Path) -> None:
     killed = tmp_path / "out/.k0s-of-bundle/store"
     killed.mkdir(parents=True)
     (killed / "VERSION").write_text("half of what a killed one wrote")
-    with bundled_k0s(Host(), bundle, tmp_path / "out") as found:
+    with bundled_k0s(Host(), bundle, tmp_path / "out", Verification()) as found:
         assert found.version == VERSION
         assert b"".join(found.pieces()) == PROGRAM
         assert isinstance(found.place, ImageArchive)

@@ -77,3 +77,12 @@ def test_a_server_that_is_not_trusted_gives_no_key(url: str) -> None:
 def test_without_a_network_the_way_out_is_a_file() -> None:
     with pytest.raises(KeyUnusable, match="without a network, name a file"):
         Signer.load("https://127.0.0.1:1/cosign.pub")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://u:s3c@127.0.0.1:1/k", "http://u:s3c@h/k", "https://u@x:s3c@127.0.0.1:1/k"]
+)
+def test_a_password_in_the_address_is_told_to_nobody(address: str) -> None:
+    with pytest.raises(KeyUnusable, match=r"https?://(127\.0\.0\.1:1|h)/k") as caught:
+        Signer.load(address)
+    assert "s3c" not in str(caught.value)

@@ -45,6 +45,7 @@ def test_what_is_pushed_is_what_a_load_makes_of_it(tmp_path: Path, work: Path, r
     contents = write_bundle(BundleSpec(size=6_000_000, leading_folder=True), bundle, form)
     pushed = k0rdentd("bundle", "push", bundle, registry.url, "--work", work, "--spool", "0")
     assert (pushed.returncode, pushed.stderr) == (0, "")
+    assert f"{len(contents.members)} pushed: " in pushed.stdout.splitlines()[-1]
     assert k0rdentd("load", bundle, "-s", tmp_path / "expected").returncode == 0
     assert set(listing(tmp_path / "store")) == names(contents)
     assert_same_store(tmp_path / "store", tmp_path / "expected")
@@ -73,7 +74,7 @@ def test_a_prefix_and_a_choice_are_kept(tmp_path: Path, registry: Server) -> Non
     bundle = write_tar(tmp_path / "b.tar", archives)
     done = k0rdentd("bundle", "push", bundle, f"{registry.url}/mirror/k0rdent", "--exclude", "other:*")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 loaded, 1 excluded" in done.stdout
+    assert "2 pushed, 1 excluded" in done.stdout
     assert set(listing(tmp_path / "store")) == {"mirror/k0rdent/app:1", "mirror/k0rdent/charts/plus:1.0.0_b1"}
 
     nothing = k0rdentd("bundle", "push", bundle, registry.url, "--include", "ap:*")

@@ -285,6 +285,10 @@ def test_a_registry_whose_bundle_is_refused_serves_none_of_it_and_says_so(tmp_pa
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert httpx.get(f"{server.url}/v2/_catalog").json()["repositories"] == []
+        assert (
+            f'k0rdentd_load_state{{bundle="{signed.path}",state="refused"}} 1'
+            in httpx.get(f"{server.url}/metrics").text
+        )
 
 
 def test_a_bundle_is_verified_alone(signed: Signed) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.archive import Entry
+from bench.layout import oci_archive
 from registry.logs import Bounded, UnhurriedHandler
 from registry.storage.store import Store
-from tests.conftest import COMMAND, Server, free_port, serving, wait_until_answering
+from tests.conftest import COMMAND, Server, free_port, k0rdentd, serving, wait_until_answering
 from tests.faults.processes import kill_session, wait_until
-from tests.images import publish, small_image
+from tests.images import publish, small_image, write_tar
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for_and_tells_later_what_is_lost
     assert set(before.splitlines()) == {b"it is gone"}
     handler.emit(warning(1))
     lost = 10_000 - before.count(b"\n")
-    assert os.read(reader, 1 << 20) == b"k0rdentd: %d lines of this log were lost: nobody read it\nit is gone\n" % lost
+    assert os.read(reader, 1 << 20) == b"%d lines of this log were lost: nobody read it\nit is gone\n" % lost
 
 
 def test_a_line_longer_than_a_pipe_takes_at_once_is_whole(pipe: tuple[int, UnhurriedHandler]) -> None:
@@ -102,6 +105,19 @@ def test_requests_are_logged_when_asked_for(root: Path, tmp_path: Path) -> None:
     assert "seen-2" not in server.log.read_text()
 
 
+def test_a_client_by_ipv4_is_told_so_where_ipv6_is_listened_on_too(root: Path, tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True).close()
+    except OSError:
+        pytest.skip("this machine knows no IPv6")
+    with serving("-s", root, "-H", "::", "--access-log", "--workers", "1", log=tmp_path / "log") as server:
+        httpx.get(f"{server.url}/v2/app/manifests/none", headers={"X-Request-Id": "seen-4"})
+        wait_until(lambda: "seen-4" in server.log.read_text(), "it is not logged")
+    (line,) = [line for line in server.log.read_text().splitlines() if "seen-4" in line]
+    assert ' registry.access: 127.0.0.1 - "GET ' in line
+    assert " by 127.0.0.1 " in k0rdentd("store", "missing", "-s", root).stdout
+
+
 def test_the_configuration_file_says_how_to_log(root: Path, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("logFormat: json\nregistry: {accessLog: true}\n")
     with pytest.MonkeyPatch.context() as environment:
@@ -111,3 +127,30 @@ def test_the_configuration_file_says_how_to_log(root: Path, tmp_path: Path) -> N
             wait_until(lambda: "seen-3" in server.log.read_text(), "it is not logged")
     (line,) = [line for line in server.log.read_text().splitlines() if "seen-3" in line]
     assert json.loads(line)["id"] == "seen-3"
+
+
+def test_all_of_a_json_log_is_json_the_load_of_the_bundle_too(tmp_path: Path) -> None:
+    members = {f"{name}_1.tar": oci_archive(small_image(name)) for name in ("a", "left-out")}
+    bundle = write_tar(tmp_path / "b.tar", members, [Entry("bad_1.tar", (b"no archive" * 100,), 1000)])
+    (tmp_path / "c.yaml").write_text("load: {exclude: ['left-out:*'], jobs: 1}\n")
+    port = free_port()
+    options = ("--log-format", "json", "-c", tmp_path / "c.yaml", "registry", "-H", "127.0.0.1", "-p", port)
+    rest = ("-s", tmp_path / "s", "-b", bundle, "--htpasswd", tmp_path / "none", "-d")
+    assert "none" in json.loads(k0rdentd(*map(str, (*options, *rest))).stderr)["message"]
+    with (tmp_path / "log").open("wb") as log:
+        command = [*COMMAND, *map(str, (*options, *rest[:4]))]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_until(lambda: "members failed" in (tmp_path / "log").read_text(), "the load does not end", 60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+    finally:
+        kill_session(process)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    assert {line["path"]: (line["outcome"], line["level"]) for line in lines if "outcome" in line} == {
+        "a_1.tar": ("loaded", "info"),
+        "left-out_1.tar": ("excluded", "info"),
+        "bad_1.tar": ("failed", "error"),
+    }
+    assert any("clients must trust the CA" in line["message"] for line in lines)

@@ -13,8 +13,8 @@ from cryptography import x509
 
 from registry.config import RegistrySettings, SettingInvalid, TlsSettings
 from registry.options import tls_options
-from registry.pki.errors import HostNameInvalid
 from registry.pki.names import parse_name
+from registry.serving_options import settings_from_environment
 from tests.conftest import free_port, k0rdentd, serving
 from tests.registry.pki.certs import DAY, NOW, make
 
@@ -38,6 +38,14 @@ def asked(*arguments: str, environment: Mapping[str, str] | None = None) -> TlsS
     return seen[0]
 
 
+def by_gunicorn(environment: Mapping[str, str]) -> RegistrySettings:
+    """The settings of `gunicorn 'registry.wsgi:app()'` in an environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        return settings_from_environment()
+
+
 @pytest.mark.parametrize(
     ("options", "settings"),
     [
@@ -55,21 +63,21 @@ def test_options_and_environment_say_the_same(options: dict[str, str], settings:
     environment = {PREFIX + key.upper().replace("-", "_"): value for key, value in options.items()}
     assert asked(*(part for key, value in options.items() for part in (f"--{key}", value))) == settings
     assert asked(environment=environment) == settings
-    assert RegistrySettings.from_environment(environment).tls == settings
+    assert by_gunicorn(environment).tls == settings
 
 
 def test_several_names_are_repeated_or_listed() -> None:
     repeated = [part for name in SANS for part in ("--tls-san", str(name))]
     listed = {f"{PREFIX}TLS_SAN": "Registry.example.com, 10.0.0.7 fd00::7"}
     assert asked(*repeated).sans == asked(environment=listed).sans == SANS
-    assert RegistrySettings.from_environment(listed).tls.sans == SANS
+    assert by_gunicorn(listed).tls.sans == SANS
 
 
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"TLS": "on"}, "--tls cannot be 'on'"),
-        ({"PLAIN_HTTP": "yes"}, "--plain-http cannot be 'yes'"),
+        ({"TLS": "on"}, "'--tls' (env var: 'K0RDENTD_REGISTRY_TLS'): 'on' is not one of"),
+        ({"PLAIN_HTTP": "yes"}, "'yes' is not one of 'loopback'"),
         ({"TLS": "files"}, "needs --tls-cert and --tls-key"),
         ({"TLS": "files", "TLS_CERT": "/c"}, "needs --tls-cert and --tls-key"),
         ({"TLS_CERT": "/c"}, "are for '--tls files'"),
@@ -80,13 +88,13 @@ def test_several_names_are_repeated_or_listed() -> None:
 )
 def test_what_does_not_go_together_is_told(environment: dict[str, str], said: str) -> None:
     with pytest.raises(SettingInvalid, match=re.escape(said)) as caught:
-        RegistrySettings.from_environment({PREFIX + key: value for key, value in environment.items()})
+        by_gunicorn({PREFIX + key: value for key, value in environment.items()})
     assert caught.value.exit_code == 2
 
 
 def test_a_name_that_is_none_is_told() -> None:
-    with pytest.raises(HostNameInvalid, match="a:5000"):
-        RegistrySettings.from_environment({f"{PREFIX}TLS_SAN": "a:5000"})
+    with pytest.raises(SettingInvalid, match="a:5000"):
+        by_gunicorn({f"{PREFIX}TLS_SAN": "a:5000"})
     done = k0rdentd("registry", "--tls-san", "a:5000")
     assert done.returncode == 2
     assert "'a:5000' is neither a DNS name nor an address" in done.stderr

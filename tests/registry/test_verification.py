@@ -89,6 +89,29 @@ def test_an_unsigned_bundle_is_refused_before_a_store_is_made(
         assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "signature", "said"),
+    [
+        ("mistyped", "b.tar.gz.sig", "cannot read the public key {}/mistyped: No such file or directory"),
+        ("k.pub", "mistyped", "cannot read the signature {}/mistyped: No such file or directory"),
+        ("b.tar.gz", "b.tar.gz.sig", "{}/b.tar.gz is no public key in PEM"),
+    ],
+)
+def test_a_mistyped_key_or_signature_is_told_before_anything_is_started(
+    tmp_path: Path, bundle: Path, key: str, signature: str, said: str
+) -> None:
+    for name, text in (("k.pub", "-----BEGIN PUBLIC KEY-----\n"), ("b.tar.gz.sig", "AAAA")):
+        (tmp_path / name).write_text(text)
+    serve = ("registry", "-b", bundle, "-H", "127.0.0.1", "-p", str(free_port()))
+    for command in (("load", bundle), serve):
+        proof = ("--verify", "--cosign-key", tmp_path / key, "--cosign-signature", tmp_path / signature)
+        done = k0rdentd(*command, "-s", tmp_path / "s", *proof)
+        assert done.returncode == 2
+        assert done.stderr.startswith("k0rdentd: " + said.format(tmp_path))
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "s").exists()
+
+
 def test_a_dry_run_needs_no_signature(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("K0RDENTD_VERIFY_SIGNATURE")
     assert "nothing proves" not in k0rdentd("load", bundle, "--dry-run").stderr

@@ -9,11 +9,14 @@ from click.testing import CliRunner
 
 from bench.cli import bench
 from bench.errors import BenchFailed
+from bench.layout import index
 from bench.site.forecast import HEADERS, Ground, forecast
 from bench.site.ground import disk_rate, encryption_seconds, memory_available
 from bench.site.probe import Probe
 from bench.site.survey import Survey
 from bench.traffic.script import Wanted
+from registry.oci.digest import Digest
+from registry.oci.reference import RepositoryName
 from registry.storage.store import Store
 from tests.conftest import Server, serving
 from tests.e2e.users import ALICE, write_htpasswd
@@ -88,16 +91,21 @@ def test_a_registry_that_asks_who_we_are_is_foretold_to_its_users_alone(store: S
     root, password = store.layout.root, tmp_path / "password"
     password.write_text(ALICE.password)
     closed = ("--htpasswd", write_htpasswd(tmp_path), "--pull", "authenticated", "--workers", "1")
+    partial = publish(store, index([small_image(size=5), small_image(arch="arm64")]), "partial:1")
+    (child,) = orjson.loads(store.get_manifest(RepositoryName("partial"), partial).body)["manifests"][:1]
+    store.delete_manifest(RepositoryName("partial"), Digest.parse(child["digest"]))
     with serving("-s", root, *closed, log=tmp_path / "log") as server:
         url = server.url.replace("http:", "https:")
         arguments = ["site", url, "--ca-file", str(store.layout.ca_certificate), "--seconds", "4", "--share", "1"]
         login = ["--username", ALICE.name, "--password-file", str(password)]
         outcome = CliRunner().invoke(bench, [*arguments, *login], catch_exceptions=False)
         assert "10 nodes have pulled everything after" in outcome.output
+        assert ": 1 images, 2 blobs" in outcome.output
+        assert "; 1 names have nothing for it" in outcome.output
         password.write_text("wrong")
         with pytest.raises(BenchFailed, match="does not let us in"):
             CliRunner().invoke(bench, [*arguments, *login], catch_exceptions=False)
-        with pytest.raises(BenchFailed, match="cannot be surveyed"):
+        with pytest.raises(BenchFailed, match=r"cannot be surveyed: \S+/v2/_catalog\?n=500 answers 401$"):
             CliRunner().invoke(bench, arguments, catch_exceptions=False)
 
 

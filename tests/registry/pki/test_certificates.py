@@ -43,6 +43,7 @@ def own(root: Path, clock: Callable[[], datetime] = lambda: NOW, client_ca: Path
 
 def put(made: Made, folder: Path) -> ProvidedFiles:
     (folder / "crt").write_bytes(made.pem)
+    (folder / "key").touch(mode=0o600)
     (folder / "key").write_bytes(made.key_pem)
     return ProvidedFiles(folder / "crt", folder / "key")
 

@@ -10,7 +10,7 @@ import pytest
 
 from registry.pki.addresses import machine_addresses
 from registry.pki.errors import HostNameInvalid
-from registry.pki.names import machine_names, parse_name, parse_names
+from registry.pki.names import machine_names, parse_name
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,6 @@ def test_names_and_addresses_are_told_apart(text: str, name: object) -> None:
 def test_what_no_certificate_can_name_is_refused(text: str) -> None:
     with pytest.raises(HostNameInvalid, match="neither a DNS name nor an address"):
         parse_name(text)
-
-
-def test_several_names_have_commas_or_spaces_between() -> None:
-    assert parse_names(" a.b,::1\n10.0.0.1 ,") == ("a.b", IPv6Address("::1"), IPv4Address("10.0.0.1"))
-    assert parse_names("") == ()
 
 
 def test_the_machine_has_its_names_and_the_loopback() -> None:

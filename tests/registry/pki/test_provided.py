@@ -23,6 +23,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "server.crt", tmp_path / "server.key"
     paths[0].write_bytes(SERVER.pem + MIDDLE.pem + ROOT.pem)
     paths[1].write_bytes(SERVER.key_pem)
+    paths[1].chmod(0o600)
     return paths
 
 
@@ -110,6 +111,13 @@ def test_a_key_with_a_passphrase_is_told_and_asked_of_nobody(files: tuple[Path, 
     files[1].write_bytes(SERVER.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
     with pytest.raises(CertificateInvalid, match="needs a passphrase"):
         Certificates(ProvidedFiles(*files))
+
+
+def test_a_key_that_anybody_can_read_is_told(files: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    for mode, told in ((0o600, 0), (0o640, 0), (0o644, 1)):
+        files[1].chmod(mode)
+        Certificates(ProvidedFiles(*files))
+        assert caplog.text.count(f"everybody on this machine can read the key {files[1]}") == told
 
 
 def test_that_it_ends_soon_is_told_once(files: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:

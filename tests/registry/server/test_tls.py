@@ -373,7 +373,12 @@ def test_plain_http_is_for_whom_the_operator_says(
 
 
 def test_without_tls_a_client_that_speaks_it_is_told_so(stored: Stored, trust: ssl.SSLContext, tmp_path: Path) -> None:
-    with serving("-s", stored.root, "--tls", "off", "--workers", "1", log=tmp_path / "log") as server:
+    options = ("--tls", "off", "--plain-http", "loopback", "-H", "0.0.0.0", "--workers", "1")
+    with serving("-s", stored.root, *options, log=tmp_path / "log") as server:
+        refused = exchange(own_address(), server.port, LAST)
+        assert b" 400 " in refused[:16]
+        assert b"for the registry's own machine" in refused
+        assert b"HTTPS" not in refused
         with EncryptedClient(server.port, trust) as client:
             hello = client.hello()
         assert REFUSED in exchange("127.0.0.1", server.port, hello + b"\r\n\r\n")
