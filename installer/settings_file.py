@@ -1,7 +1,7 @@
 """From the configuration file and the environment to `Settings`; all that is wrong is found at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -45,10 +45,15 @@ def load_settings(path: Path, environment: Mapping[str, str], *, required: bool)
         SettingsInvalid: something in it cannot be used.
     """
     sections = read_config(path, required=required)
-    for name, keys in _ENVIRONMENT.items():
-        if environment.get(name):
-            sections = _with(sections, keys, environment[name])
-    return parse_settings(sections, path)
+    said = {name: keys for name, keys in _ENVIRONMENT.items() if environment.get(name)}
+    for name, keys in said.items():
+        sections = _with(sections, keys, environment[name])
+    try:
+        return parse_settings(sections, path)
+    except SettingsInvalid as error:
+        sources = {".".join(keys): f"the environment says it, as {name}" for name, keys in said.items()}
+        problems = [replace(each, fix=sources.get(each.path, each.fix)) for each in error.problems]
+        raise SettingsInvalid(path, problems, error.remarks) from error
 
 
 def parse_settings(sections: Mapping[str, object], source: Path) -> Loaded:

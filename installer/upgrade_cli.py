@@ -46,13 +46,13 @@ def upgrade() -> None:
     "--version",
     callback=read_version(K0sVersion.parse),
     required=True,
-    help="Of those that the registry has, such as v1.33.4+k0s.0.",
+    help="Of those that the registry has, or online of k0s' releases; such as v1.33.4+k0s.0.",
 )
 @click.option(
     "--k0s-binary",
     type=PathName(dir_okay=False),
     envvar="K0RDENTD_K0S_BINARY",
-    help="An executable of that k0s; the registry's if left out.",
+    help="An executable of that k0s; the registry's, or online the one of k0s' releases, if left out.",
 )
 @click.option(
     "--skip-preflight",

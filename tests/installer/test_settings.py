@@ -222,6 +222,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     settings = load_settings(file, environment, required=True).settings
     assert (settings.k0s.version, settings.k0s.api.port) == ("v1.32.8+k0s.0", 7443)
     assert settings.registry_address == "10.0.0.9:5001"
+    with pytest.raises(SettingsInvalid, match=r"k0s\.version: .*; the environment says it, as K0RDENTD_K0S_VERSION"):
+        load_settings(file, {"K0RDENTD_K0S_VERSION": "newest"}, required=True)
 
 
 @pytest.mark.parametrize(
