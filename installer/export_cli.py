@@ -93,7 +93,7 @@ def export_worker_artifacts(
     """Write what a machine without k0rdentd needs to become a worker: k0s, the registry's CA, a script."""
     settings = settings_here(context)
     folder = output.absolute()
-    registry = find_registry(host, settings, node_address(host, settings))
+    registry = find_registry(host, settings)
     proof = Verification(verify, cosign_key, cosign_signature)
     with worker_k0s(host, settings, registry, bundle_path, folder, proof) as k0s:
         files = worker_files(settings, registry, k0s.version)

@@ -19,7 +19,7 @@ from installer.preflight.facts import Facts, Machine, gather, measure_content
 from installer.preflight.finding import Finding, Severity, warning
 from installer.preflight.machine_checks import K0S_DATA
 from installer.settings import Settings
-from installer.site import find_registry, node_address
+from installer.site import find_registry
 
 _FAILED = 1
 _RESOLVER_PATIENCE = 5.0
@@ -54,7 +54,7 @@ def preflight(
 
 def _images(host: Host, settings: Settings) -> Iterator[Finding]:
     try:
-        remote = find_registry(host, settings, node_address(host, settings))
+        remote = find_registry(host, settings)
         yield from check_images(host, remote, settings)
     except SourceUnusable as error:
         yield warning("images", f"not looked for: {error}", "or leave them out with --no-images")

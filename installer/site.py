@@ -71,7 +71,7 @@ def survey(host: Host, settings: Settings, wishes: Wishes) -> Site:
     """
     check_node(host, settings.join)
     address = node_address(host, settings)
-    registry = None if wishes.online else find_registry(host, settings, address)
+    registry = None if wishes.online else find_registry(host, settings)
     here = K0sHere.of(host)
     k0s = find_k0s(host, settings, wishes, registry)
     check_replacement(here, k0s.version, allowed=wishes.replace_k0s, unfinished=has_begun_k0s(host))
@@ -103,17 +103,22 @@ def node_address(host: Host, settings: Settings) -> str:
     return str(address)
 
 
-def find_registry(host: Host, settings: Settings, address: str) -> Remote:
+def find_registry(host: Host, settings: Settings) -> Remote:
     """The registry under the address by which all nodes reach it, after it has proven to be who it should be.
 
     Raises:
         SourceUnusable: it does not answer, or as somebody else.
     """
     said = settings.registry_address
-    where = str(said) if said else f"{f'[{address}]' if ':' in address else address}:{_own_port(settings)}"
+    where = str(said) if said else _on_this_node(host, settings)
     remote = Remote(where, _ca(host, settings, said.host if said else None, int(where.rpartition(":")[2])))
     remote.ping()
     return remote
+
+
+def _on_this_node(host: Host, settings: Settings) -> str:
+    address = node_address(host, settings)
+    return f"{f'[{address}]' if ':' in address else address}:{_own_port(settings)}"
 
 
 def find_k0s(host: Host, settings: Settings, wishes: Wishes, registry: Remote | None) -> K0sSource:

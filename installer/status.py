@@ -11,7 +11,7 @@ from installer.k0s import Status, installed_role, installed_version, is_running
 from installer.kube import Cluster
 from installer.paths import CONTAINERD_DROPIN, REGISTRY_CA
 from installer.settings import Settings
-from installer.site import chart_repository, find_registry, node_address
+from installer.site import chart_repository, find_registry
 from installer.started import Started
 from installer.steps.k0rdent import CHART
 from installer.waiting import ChartInstalled, CredentialReady, ManagementReady, NodeReady, TemplatesValid
@@ -67,7 +67,7 @@ def _registry(host: Host, settings: Settings) -> Iterator[Aspect]:
         what = "not looked at: the configuration by which this node joined names it (-c FILE)"
         yield Aspect("registry", State.UNKNOWN, what)
         return
-    remote = find_registry(host, settings, node_address(host, settings))
+    remote = find_registry(host, settings)
     charts = remote.tags(chart_repository(settings))
     held = f"{len(remote.repositories())} repositories, k0rdent {', '.join(sorted(charts)) or 'missing'}"
     if charts:

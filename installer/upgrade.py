@@ -20,7 +20,7 @@ from installer.preflight.completeness import require_system_images
 from installer.remote import Remote
 from installer.settings import Settings
 from installer.settings_types import K0sVersion
-from installer.site import ControllerSite, Wishes, chart_repository, find_registry, node_address, survey
+from installer.site import ControllerSite, Wishes, chart_repository, find_registry, survey
 from installer.started import Started, is_in_cluster
 from installer.steps.k0rdent import K0rdentRelease, running_release, still
 from installer.versions import chart_order, newest_chart
@@ -130,7 +130,7 @@ def _registry(host: Host, settings: Settings) -> Remote:
             "k0rdent came from the internet here, and releases come out of a registry: "
             "load the new bundle into one, and name it with airgap.registry.address and caFile"
         )
-    return find_registry(host, settings, node_address(host, settings))
+    return find_registry(host, settings)
 
 
 def _stops_k0s(change: Change) -> bool:

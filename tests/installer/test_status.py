@@ -25,6 +25,7 @@ from tests.images import publish
 from tests.installer.sites import site
 from tests.installer.standin.machine import Machine
 from tests.installer.standin.scene import run
+from tests.networks import isolated
 from tests.registry.pki.certs import make
 
 pytestmark = pytest.mark.slow
@@ -107,6 +108,14 @@ def test_a_registry_that_does_not_answer_is_told_and_the_rest_looked_at(config: 
         ["registry", "trouble"],
         ["k0s", "absent"],
     ]
+
+
+def test_a_registry_that_is_named_needs_no_address_of_this_node(config: Path, machine: Machine) -> None:
+    config.write_text(yaml.safe_dump({"airgap": {"registry": {"address": "192.0.2.7:5000"}}}))
+    with isolated() as network, network.entered():
+        text = k0rdentd("-c", config, "status", "--root", machine.root, env=machine.environment).stdout
+    assert "registry 192.0.2.7 is another machine" in text
+    assert "set k0s.api.address" not in text
 
 
 def test_the_doctor_finds_certificates_that_end_and_images_that_were_asked_for_in_vain(
