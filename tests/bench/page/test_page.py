@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bench.cli import bench
 from bench.errors import BenchFailed
 from bench.page.composed import composed
+from bench.page.drawn import drawn
 from bench.peers import DISTRIBUTION, NGINX, OURS
 from bench.results import Figure, Results, Verdict
 from tests.bench.test_results import results
@@ -74,9 +75,6 @@ def test_a_page_without_plots_has_verdicts_first_and_every_table() -> None:
 
 
 def test_every_section_has_its_plot_in_the_colours_of_the_page() -> None:
-    pytest.importorskip("matplotlib")
-    from bench.page.drawn import drawn
-
     found = everything()
     page = composed(found, drawn(found.figures))
     assert check(page).count("figure") == 8  # two of concurrency, and memory
