@@ -74,7 +74,7 @@ fix: venv ## Format, and mend what the linter can
 e2e: venv $(VENV)/helm clients ## Run the tests with real clients alone
 	$(BIN)/python -m pytest -m client
 
-bench: venv peers ## Measure loading and serving beside their peers, and make a report (plots: pip install matplotlib)
+bench: venv peers ## Measure loading and serving beside their peers, and make a report
 	mkdir -p var
 	$(BIN)/k0rdentd bench load --json var/load.json
 	$(BIN)/k0rdentd bench pull --json var/pull.json
