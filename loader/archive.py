@@ -1,11 +1,13 @@
 """One archive of a bundle on its way through: its documents are in memory, its blobs may still be on theirs."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from loader.errors import MemberInvalid
-from loader.stream import Window
+from loader.errors import MemberInvalid, MemberTruncated
+from loader.stream import ByteStream, Window
+from loader.tar import Entry, read_entries
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, OCIError
 from registry.oci.manifest import SIZE_LIMIT
@@ -13,7 +15,8 @@ from registry.storage.blobs import StoredBlob
 
 ENTRY: Final = 4 * 1024
 """What a file of an archive takes in memory, with all that is known of it."""
-_LIMIT = 64 * 1024 * 1024  # a real archive has a few hundred kilobytes of documents, and some hundred files
+LIMIT: Final = 64 * 1024 * 1024
+"""Of one archive; a real one has a few hundred kilobytes of documents, and some hundred files."""
 
 Blob = Future[StoredBlob]
 
@@ -63,8 +66,8 @@ class Archive:
             MemberInvalid: it is more than any image takes.
         """
         self.held += count
-        if self.held > _LIMIT:
-            raise MemberInvalid(f"its documents, and {ENTRY} bytes for each of its files, are more than {_LIMIT} bytes")
+        if self.held > LIMIT:
+            raise MemberInvalid(f"its documents, and {ENTRY} bytes for each of its files, are more than {LIMIT} bytes")
 
     def read_document(self, name: str, head: bytes, content: Window, digest: Digest | None = None) -> None:
         """Take a document of which `head` was read, and which has to hash to `digest`.
@@ -78,3 +81,12 @@ class Archive:
         body = self.documents[name] = head + content.read(content.size)
         if digest is not None and Digest.of(body, digest.algorithm) != digest:
             raise DigestInvalid(f"{name} does not hash to its name")
+
+
+def read_archive(content: ByteStream) -> Iterator[Entry]:
+    """The entries of an archive's own tar.
+
+    Raises:
+        MemberInvalid: it is damaged, or ends early.
+    """
+    return read_entries(content, MemberTruncated("the archive ends in the middle of a file"))

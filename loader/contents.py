@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from loader.archive import ENTRY
+from loader.archive import ENTRY, read_archive
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
 from loader.layout import INDEX, is_blob, read_layout
 from loader.member import Member
@@ -141,7 +141,7 @@ def _read_files(member: Member, blob_limit: int) -> dict[str, bytes]:
     """The JSON documents of an archive, and with `blob_limit` its other small blobs too."""
     files: dict[str, bytes] = {}
     held = 0
-    for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
+    for entry in read_archive(member.content):
         name = entry.name.removeprefix("./")
         if entry.kind is not Kind.FILE or entry.content.size > SIZE_LIMIT:
             continue

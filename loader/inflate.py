@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from gzip import BadGzipFile
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 from isal import isal_zlib
 
 from loader.ahead import Ahead, head_behind, unpack_ahead, up_to
 from loader.checkpoint import PROOF, Checkpoint, whole_mib
 from loader.deflate import WINDOW, aligned, find_block
+from loader.futures import finished
 from loader.rawfile import CHUNK, RawFile
 from loader.unpacker import DAMAGE, Item, Trailer, Unpacker
 
@@ -104,14 +105,14 @@ class Inflation:
                     last = queue[-1]
                     last.ahead = pool.submit(unpack_ahead, last.packed, last.block, packed, block)
                 if packed:
-                    queue.append(Section(offset, packed, block, _known(None)))
+                    queue.append(Section(offset, packed, block, finished(None)))
             if queue:
                 yield queue.popleft()
 
     def _block(self, pool: ThreadPoolExecutor, offset: int, packed: bytes) -> Future[int | None]:
         if self._start is not None and offset == self._start.begin:
-            return _known(self._start.bit % 8)
-        return pool.submit(find_block, packed) if packed and offset else _known(None)
+            return finished(self._start.bit % 8)
+        return pool.submit(find_block, packed) if packed and offset else finished(None)
 
     def _read(self) -> bytes:
         """A section, which ends at a whole MiB of the file: that is what its digest is noted for."""
@@ -197,9 +198,3 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _known(value: int | None) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(value)
-    return future

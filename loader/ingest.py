@@ -7,9 +7,9 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 
-from loader.archive import ENTRY, Archive, Blob
-from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
-from loader.layout import blob_digest, is_blob
+from loader.archive import ENTRY, Archive, Blob, read_archive
+from loader.errors import BundleInvalid, MemberInvalid
+from loader.layout import blob_digest, is_blob, is_layer
 from loader.member import Member
 from loader.platforms import select
 from loader.pool import Pool
@@ -17,7 +17,7 @@ from loader.rawfile import CHUNK, Extent
 from loader.seen import Seen
 from loader.selection import Selection
 from loader.stream import Window
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import Entry, Kind
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError, SizeInvalid
 from registry.oci.manifest import SIZE_LIMIT
@@ -28,7 +28,6 @@ from registry.storage.uploads import LOAD_PREFIX, UploadFile
 # Blobs that wait to be hashed lie in the page cache; with more of them it would spill and be read back.
 _WAITING_LIMIT = 512 * 1024 * 1024
 _LAYER_NAME = re.compile(r"([0-9a-f]{64})\.tar")
-_LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class Ingest:
         self._queue(blob, held.size)
 
     def _read_entries(self, content: Window, archive: Archive) -> None:
-        for entry in read_entries(content, MemberTruncated("the archive ends in the middle of a file")):
+        for entry in read_archive(content):
             self._go_on()
             archive.hold(ENTRY)
             name = entry.name.removeprefix("./")
@@ -151,7 +150,7 @@ class Ingest:
             archive.read_document(name, b"", entry.content)
         elif is_blob(name):
             self._take_blob(entry, name, archive)
-        elif name.endswith(_LAYER_SUFFIXES):
+        elif is_layer(name):
             known = self._known_layer(name, entry.content.size)
             if known is not None:
                 archive.blobs[name] = known

@@ -13,6 +13,7 @@ from registry.oci.mediatype import HELM_CONFIG, MANIFEST_TYPES
 
 INDEX = "index.json"
 
+_LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _BLOBS = "blobs/"
 _REF_NAME = "org.opencontainers.image.ref.name"
 _VERSION = "org.opencontainers.image.version"
@@ -65,6 +66,11 @@ def children_first(root: Digest, manifests: Mapping[Digest, Manifest]) -> Iterat
 def is_blob(name: str) -> bool:
     """Whether a file of an archive lies where an image layout has its blobs."""
     return name.startswith(_BLOBS)
+
+
+def is_layer(name: str) -> bool:
+    """Whether a file of an archive is one that a docker-archive can have for a layer."""
+    return name.endswith(_LAYER_SUFFIXES)
 
 
 def blob_digest(name: str) -> Digest:

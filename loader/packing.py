@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loader.errors import BundleInvalid, LoaderError, MemberInvalid, MemberTruncated
+from loader.archive import read_archive
+from loader.errors import BundleInvalid, LoaderError, MemberInvalid
 from loader.layout import blob_digest, is_blob
 from loader.naming import is_archive
 from loader.stream import OneWay, Window
-from loader.tar import Kind, read_entries
+from loader.tar import Kind
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
 from registry.transfer import tarball
@@ -186,7 +187,7 @@ class _Copied(OneWay):
 def _scan(copied: _Copied, out: Packing) -> Iterator[BlobPlace]:
     """The blobs of an archive, as far as it is one: what is damaged is copied all the same, for a load to tell."""
     try:
-        for entry in read_entries(copied, MemberTruncated("the archive ends in the middle of a file")):
+        for entry in read_archive(copied):
             name = entry.name.removeprefix("./")
             if entry.kind is Kind.FILE and is_blob(name):
                 yield BlobPlace(blob_digest(name), out.position, entry.content.size)

@@ -4,17 +4,17 @@ import shutil
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from loader.archive import ENTRY, Archive
+from loader.archive import ENTRY, Archive, read_archive
 from loader.delivery import Delivery
-from loader.errors import MemberInvalid, MemberTruncated
-from loader.layout import blob_digest, is_blob
+from loader.errors import MemberInvalid
+from loader.futures import finished
+from loader.layout import blob_digest, is_blob, is_layer
 from loader.member import Member
 from loader.naming import possible_references
 from loader.rawfile import CHUNK
 from loader.spool import Bytes, Spool, SpoolFailed, Stretch
-from loader.tar import Entry, Kind, read_entries
+from loader.tar import Entry, Kind
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.errors import OCIError
@@ -26,10 +26,6 @@ from registry.storage.errors import StorageError
 from registry.storage.roots import open_root
 from registry.transfer.errors import TransferError
 from registry.transfer.patience import Endurance
-
-T = TypeVar("T")
-
-_LAYER_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(slots=True)
@@ -83,7 +79,7 @@ class Reader:
         return pending
 
     def _read_entries(self, member: Member, pending: Pending) -> None:
-        for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
+        for entry in read_archive(member.content):
             self._endurance.check()
             pending.archive.hold(ENTRY)
             name = entry.name.removeprefix("./")
@@ -97,7 +93,7 @@ class Reader:
             pending.archive.read_document(name, b"", entry.content)
         elif is_blob(name):
             self._take_blob(entry, name, pending)
-        elif name.endswith(_LAYER_SUFFIXES):
+        elif is_layer(name):
             pending.archive.blobs[name] = finished(self._write_layer(entry, pending))
 
     def _take_blob(self, entry: Entry, name: str, pending: Pending) -> None:
@@ -133,10 +129,3 @@ class Reader:
                 return writer.commit(durable=False)
         except StorageError as error:
             raise SpoolFailed(f"{error.__cause__ or error}: name a directory with more room with --work") from error
-
-
-def finished(value: T) -> Future[T]:
-    """A future that nobody has to wait for."""
-    done: Future[T] = Future()
-    done.set_result(value)
-    return done

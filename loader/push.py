@@ -11,11 +11,12 @@ from loader.archive import Archive
 from loader.delivery import Delivery
 from loader.docker import convert
 from loader.errors import BundleInvalid, LoaderError, MemberInvalid
+from loader.futures import finished
 from loader.image import blobs_missing
 from loader.layout import INDEX, blob_documents, children_first, read_layout
 from loader.member import Member
 from loader.naming import reference_for
-from loader.pending import Pending, Reader, finished
+from loader.pending import Pending, Reader
 from loader.rawfile import Extent
 from loader.report import Outcome, Status
 from loader.selection import Selection

@@ -1,9 +1,9 @@
 """Blobs that need not be read again: the store has them, or this load has met them."""
 
 from collections.abc import Iterable
-from concurrent.futures import Future
 
 from loader.archive import Blob
+from loader.futures import finished
 from registry.oci.digest import Digest
 from registry.storage.blobs import StoredBlob
 from registry.storage.store import Store
@@ -27,9 +27,7 @@ class Seen:
         if stored is None:
             return None
         self._stored[digest] = stored
-        blob: Blob = Future()
-        blob.set_result(stored)
-        return blob
+        return finished(stored)
 
     def begin(self, digest: Digest, blob: Blob) -> None:
         """Remember a blob that an archive brings."""

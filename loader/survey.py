@@ -8,21 +8,19 @@ from typing import Self
 
 import xxhash
 
-from loader.archive import ENTRY
-from loader.errors import BundleInvalid, MemberInvalid, MemberTruncated
+from loader.archive import ENTRY, LIMIT, read_archive
+from loader.errors import BundleInvalid, MemberInvalid
 from loader.layout import blob_digest, is_blob
 from loader.member import Member
 from loader.platforms import select
 from loader.selection import Selection
 from loader.source import Source
 from loader.stream import Window
-from loader.tar import Kind, read_entries
+from loader.tar import Kind
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestInvalid, OCIError
 from registry.oci.manifest import SIZE_LIMIT
 from registry.storage.store import Store
-
-_DOCUMENTS_LIMIT = 64 * 1024 * 1024  # of one archive, as for a load
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def _read(member: Member, selection: Selection, checksum: xxhash.xxh3_128) -> _F
     files = _Files()
     if member.fault is None:
         with suppress(MemberInvalid, BundleInvalid):
-            for entry in read_entries(member.content, MemberTruncated("the archive ends in the middle of a file")):
+            for entry in read_archive(member.content):
                 if entry.kind is Kind.FILE and entry.content.size <= member.content.size:
                     name = entry.name.removeprefix("./")
                     checksum.update(f"{name}\0{entry.content.size}\0".encode("utf-8", "surrogateescape"))
@@ -100,7 +98,7 @@ def _add(name: str, content: Window, files: _Files, selection: Selection) -> Non
         files.blobs[digest] = content.size
     elif not name.endswith(".json"):
         files.others += content.size
-    if selection.platforms and content.size <= min(SIZE_LIMIT, _DOCUMENTS_LIMIT - files.held):
+    if selection.platforms and content.size <= min(SIZE_LIMIT, LIMIT - files.held):
         head = content.read(1)
         if name.endswith(".json") or (digest is not None and head == b"{"):
             files.documents[name] = head + content.read(content.size)
